@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+SETTINGS ?= config.yaml
+
+help:  ## Show what there is to do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+serve: .venv/serve.stamp  ## Start the collector, on an embedded Postgres unless DATABASE_URL names one
+	$(BIN)/pixsim-collector serve --config $(SETTINGS)
+
+demo: .venv/serve.stamp  ## Send a stream of pixsim's events to the collector that runs
+	$(BIN)/pixsim-collector demo
+
+test: .venv/test.stamp  ## Lint, types, and all tests on a Postgres of their own
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+bench: .venv/test.stamp  ## Measure ingest and lookups against Postgres' own ceiling
+	$(BIN)/python -m tests.bench
+
+lock:  ## Pin every dependency anew (needs uv)
+	uv pip compile -q pyproject.toml --extra embedded --group build $(LOCK) -o requirements.txt
+	uv pip compile -q pyproject.toml --extra embedded --group build --group dev $(LOCK) -o requirements-dev.txt
+
+LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-header --no-annotate
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/serve.stamp: .venv/bin/python requirements.txt pyproject.toml
+	$(BIN)/python -m pip install -q --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/test.stamp: .venv/bin/python requirements-dev.txt pyproject.toml
+	$(BIN)/python -m pip install -q --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@ .venv/serve.stamp
+
+.PHONY: help serve demo test bench lock

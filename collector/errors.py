@@ -1,0 +1,76 @@
+"""
+What can go wrong with a request, told by what its sender should do.
+
+* RequestError              the same request will always fail: do not retry it
+  + BadRequest          400 it cannot be decoded
+  + Unprocessable       422 it is JSON, but not of the endpoint's shape (native and query API)
+  + TooLarge            413 it, or what it inflates to, is over the limit
+  + UnsupportedMedia    415 its Content-Type or Content-Encoding is not one we read
+
+Storage's own errors (`storage.errors`) say the rest; `collector.server` turns all of
+them into answers, in the shape that the path's protocol wants.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """One thing wrong, and where: ``field`` is a path such as ``resourceLogs[0].schemaUrl``."""
+
+    field: str
+    description: str
+
+
+class RequestError(Exception):
+    """A request that will always fail; the message is for its sender."""
+
+    status: ClassVar[int]
+    reason: ClassVar[str]  # the value of the counter's label
+
+
+class BadRequest(RequestError):
+    """The body cannot be decoded."""
+
+    status = 400
+    reason = "undecodable"
+
+    def __init__(self, message: str, violations: tuple[Violation, ...] = ()) -> None:
+        super().__init__(message)
+        self.violations = violations
+
+
+class Unprocessable(RequestError):
+    """
+    The body or a parameter is not of the endpoint's shape.
+
+    ``details`` are what FastAPI would answer: ``{"type", "loc", "msg", "input"}`` each.
+    """
+
+    status = 422
+    reason = "invalid"
+
+    def __init__(self, details: list[dict[str, Any]]) -> None:
+        super().__init__("; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in details))
+        self.details = details
+
+
+class TooLarge(RequestError):
+    """The body, or what it inflates to, is over the limit."""
+
+    status = 413
+    reason = "too_large"
+
+
+class UnsupportedMedia(RequestError):
+    """The Content-Type or Content-Encoding is not one that this path reads."""
+
+    status = 415
+    reason = "unsupported_media"
+
+    def __init__(self, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.headers = headers or {}

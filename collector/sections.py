@@ -1,0 +1,38 @@
+"""What the configuration's parts are made of: the base of all sections, and shared types."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+Seconds = Annotated[float, msgspec.Meta(gt=0, description="seconds")]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Bytes = Annotated[int, msgspec.Meta(ge=1, description="bytes")]
+Endpoint = Annotated[
+    str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:\s/]*):\d{1,5}$", description="host:port")
+]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all parts of the configuration share: a misspelt key is an error."""
+
+
+class Cors(Section, frozen=True, kw_only=True):
+    """
+    Which browser pages may call; components on one endpoint share the union.
+
+    An origin is ``scheme://host[:port]``; ``*`` stands for any run of characters in it.
+    A string is a comma-separated list, so that it can come from the environment.
+    """
+
+    allowed_origins: str | tuple[str, ...] = ("http://localhost:*", "http://127.0.0.1:*")
+    max_age: int = 3600  # seconds a browser may remember the answer
+
+
+class HttpServer(Section, frozen=True, kw_only=True):
+    """Where a component listens; components with the same endpoint share its socket."""
+
+    endpoint: Endpoint
+    cors: Cors = Cors()
+    max_request_body_size: Bytes = 64 * 1024 * 1024  # after decompression

@@ -1,0 +1,54 @@
+"""
+Every counter the collector keeps, with its labels and its meaning; README shows this table.
+
+Names follow Prometheus; a counter is exposed with the suffix ``_total``.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+requests = Counter(
+    "pixsim_requests",
+    "Requests answered, by method, route and status.",
+    ("method", "route", "status"),
+)
+records_stored = Counter(
+    "pixsim_records_stored",
+    "Log records committed.",
+    ("receiver",),
+)
+records_refused = Counter(
+    "pixsim_records_refused",
+    "Log records not stored, each told to its sender, by reason.",
+    ("receiver", "reason"),
+)
+requests_refused = Counter(
+    "pixsim_requests_refused",
+    "Requests refused whole, each told to its sender, by reason.",
+    ("receiver", "reason"),
+)
+records_changed = Counter(
+    "pixsim_records_changed",
+    "Log records stored with a value changed (such as a NUL replaced), by reason.",
+    ("receiver", "reason"),
+)
+senders = Counter(
+    "pixsim_sender_records",
+    "Log records accepted, by receiver and the product name of the sender's User-Agent.",
+    ("receiver", "sender"),
+)
+waiting_bytes = Gauge(
+    "pixsim_writer_waiting_bytes",
+    "Bytes of requests that wait for their commit.",
+)
+commit_seconds = Histogram(
+    "pixsim_commit_seconds",
+    "Seconds from the first record copied to the commit.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+)
+commit_records = Histogram(
+    "pixsim_commit_records",
+    "Log records a commit.",
+    buckets=(1, 10, 100, 1_000, 10_000, 100_000),
+)

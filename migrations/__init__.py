@@ -1,0 +1,1 @@
+"""The schema, as Alembic migrations in plain SQL; `storage.migrate` runs them."""

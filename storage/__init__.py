@@ -1,0 +1,1 @@
+"""Postgres: with `migrations` the only package that contains SQL."""

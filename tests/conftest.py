@@ -1,0 +1,36 @@
+"""Fixtures that every tier shares."""
+
+from __future__ import annotations
+
+import pytest
+
+from storage import database as storage_database
+from tests import postgres
+
+
+@pytest.fixture(name="server", scope="session")
+def _server():
+    """The DSN of a Postgres server with a migrated template."""
+    with postgres.server() as dsn, postgres.template(dsn):
+        yield dsn
+
+
+@pytest.fixture(name="database")
+def _database(server):
+    """The DSN of a migrated database that no other test sees."""
+    with postgres.clone(server) as dsn:
+        yield dsn
+
+
+@pytest.fixture(name="empty_database")
+def _empty_database(server):
+    """The DSN of a database without our schema."""
+    with postgres.clone(server, migrated=False) as dsn:
+        yield dsn
+
+
+@pytest.fixture(name="pool")
+async def _pool(database):
+    """Connections to `database`."""
+    async with storage_database.connected(database, size=5) as pool:
+        yield pool

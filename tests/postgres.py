@@ -1,0 +1,66 @@
+"""A migrated Postgres for tests: one server a session, one template, a clone a test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+from storage import embedded, migrate
+
+TEMPLATE = f"pixsim_template_{os.getpid()}"
+_numbers = itertools.count()
+
+
+def named(dsn: str, database: str) -> str:
+    """Give *dsn* with another database."""
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{database}"))
+
+
+def admin(dsn: str, statement: str) -> None:
+    """Run a statement that wants no transaction."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+@contextmanager
+def server():
+    """Run a server of our own, or give the one that TEST_DATABASE_URL names."""
+    if dsn := os.environ.get("TEST_DATABASE_URL"):
+        yield dsn
+        return
+    folder = Path(tempfile.mkdtemp(prefix="pixsim-tests-"))
+    try:
+        with embedded.running(folder / "postgres") as dsn:
+            yield dsn
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def template(dsn: str):
+    """Make a migrated database that `clone` copies."""
+    admin(dsn, f"DROP DATABASE IF EXISTS {TEMPLATE}")
+    admin(dsn, f"CREATE DATABASE {TEMPLATE}")
+    migrate.upgrade(named(dsn, TEMPLATE))
+    try:
+        yield dsn
+    finally:
+        admin(dsn, f"DROP DATABASE {TEMPLATE} WITH (FORCE)")
+
+
+@contextmanager
+def clone(dsn: str, *, migrated: bool = True):
+    """Give the DSN of a database of one's own, migrated or empty."""
+    name = f"pixsim_test_{os.getpid()}_{next(_numbers)}"
+    admin(dsn, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE if migrated else 'template0'}")
+    try:
+        yield named(dsn, name)
+    finally:
+        admin(dsn, f"DROP DATABASE {name} WITH (FORCE)")
