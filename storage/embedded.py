@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # Read by the server at every start; durability stays at Postgres' own defaults, which are safe.
 SETTINGS = """\

@@ -13,6 +13,7 @@ from storage.errors import translated
 
 if TYPE_CHECKING:
     import asyncpg
+    from asyncpg.pool import PoolConnectionProxy
 
 DAY = dt.timedelta(days=1)
 LOCK = 7_166_349_251_015_425  # the advisory lock of who does the housekeeping
@@ -52,7 +53,7 @@ async def maintain(
                 await connection.fetchval("SELECT pg_advisory_unlock($1)", LOCK)
 
 
-async def days(connection: asyncpg.Connection, table: str) -> set[dt.date]:
+async def days(connection: PoolConnectionProxy[asyncpg.Record], table: str) -> set[dt.date]:
     """Give the days that *table* has partitions for."""
     names = await connection.fetch(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = ("
@@ -65,7 +66,7 @@ async def days(connection: asyncpg.Connection, table: str) -> set[dt.date]:
 
 
 async def _make(
-    connection: asyncpg.Connection,
+    connection: PoolConnectionProxy[asyncpg.Record],
     parent: str,
     table: str,
     column: str,
@@ -89,7 +90,11 @@ async def _make(
 
 
 async def _make_day(
-    connection: asyncpg.Connection, parent: str, table: str, column: str, day: dt.date
+    connection: PoolConnectionProxy[asyncpg.Record],
+    parent: str,
+    table: str,
+    column: str,
+    day: dt.date,
 ) -> int:
     """Make the partition of *day* from what the default one has of it; give the rows moved."""
     name, start, end = f"{table}_{day:%Y%m%d}", _start(day), _start(day + DAY)
@@ -112,7 +117,7 @@ async def _make_day(
 
 
 async def _drop(
-    connection: asyncpg.Connection, table: str, column: str, oldest: dt.date
+    connection: PoolConnectionProxy[asyncpg.Record], table: str, column: str, oldest: dt.date
 ) -> list[str]:
     done = []
     for day in sorted(day for day in await days(connection, table) if day < oldest):

@@ -121,7 +121,8 @@ class LogWriter:
             await self._finish(group, records, failure)
 
     def _take(self) -> list[_Waiting]:
-        group, records = [], 0
+        group: list[_Waiting] = []
+        records = 0
         while self._queue and (not group or records < self._config.commit_records):
             group.append(self._queue.popleft())
             records += len(group[-1].batch.records)

@@ -1,0 +1,164 @@
+"""The bytes of a request's body, decompressed, and never more of them than allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import zlib
+from typing import TYPE_CHECKING, Any, Protocol
+
+from collector.errors import BadRequest, TooLarge, UnsupportedMedia
+from storage.errors import Overloaded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp import web
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdDecompressor, ZstdError
+else:
+    from backports.zstd import ZstdDecompressor, ZstdError
+
+READ_TIMEOUT = 30.0  # seconds for a whole body; a slower sender is cut off
+HELD = "held_bytes"  # how many bytes this request holds of those in flight
+
+
+class InFlight:
+    """
+    Counts the bytes of all requests from their arrival to their answer, up to a limit.
+
+    It is what bounds memory: a request that would exceed it is Overloaded at once.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held = 0
+
+    def take(self, request: web.Request, size: int) -> None:
+        """Count *size* bytes for *request*, or raise Overloaded."""
+        if self.held + size > self.limit:
+            raise Overloaded(
+                f"{self.held} bytes of requests are in flight, the most is {self.limit}"
+            )
+        self.held += size
+        request[HELD] = request.get(HELD, 0) + size
+
+    def release(self, request: web.Request) -> None:
+        """Forget what *request* holds."""
+        self.held -= request.get(HELD, 0)
+
+
+async def read(request: web.Request, *, limit: int, in_flight: InFlight) -> bytes:
+    """
+    Read a body of at most *limit* bytes, after decompression.
+
+    Content-Encoding may be identity, gzip (of any number of members), deflate or zstd, in
+    any case.
+
+    Raises:
+        BadRequest: the compressed data is corrupt, or ends early.
+        TooLarge: it is over the limit, or its Content-Length says so; the rest is not read.
+        UnsupportedMedia: the Content-Encoding is another.
+        Overloaded: the bytes in flight are at their limit.
+        ConnectionError: it did not arrive in time; the sender is cut off.
+    """
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    inflate = _inflater(encoding)
+    if (request.content_length or 0) > limit:
+        raise TooLarge(f"the body has {request.content_length} bytes, the most is {limit}")
+    parts: list[bytes] = []
+    room = limit
+    try:
+        async with asyncio.timeout(READ_TIMEOUT):
+            while data := await request.content.readany():
+                for part in (data,) if inflate is None else inflate.feed(data, room):
+                    room -= len(part)
+                    if room < 0:
+                        raise TooLarge(f"the body exceeds {limit} bytes")
+                    in_flight.take(request, len(part))
+                    parts.append(part)
+    except TimeoutError as exc:
+        if request.transport is not None:
+            request.transport.close()
+        raise ConnectionResetError("the body did not arrive in time") from exc
+    except (zlib.error, ZstdError) as exc:
+        raise BadRequest(f"the body is not valid {encoding}: {exc}") from exc
+    if inflate is not None and not inflate.complete:
+        raise BadRequest(f"the body ends before its {encoding} data does")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class _Inflater(Protocol):
+    complete: bool
+
+    def feed(self, data: bytes, room: int) -> Any:
+        """Give the parts that *data* inflates to, stopping beyond *room* bytes."""
+
+
+class _Zlib:
+    """gzip and deflate; gzip data may be several members one after another (RFC 1952)."""
+
+    def __init__(self, *, gzip: bool) -> None:
+        self._gzip = gzip
+        self._member: Any = None
+        self.complete = False
+
+    def feed(self, data: bytes, room: int) -> Any:
+        while data:
+            if self._member is None:
+                if self.complete and not (self._gzip and data[:2] == b"\x1f\x8b"):
+                    raise BadRequest("the body goes on after its compressed data")
+                self._member = zlib.decompressobj(31 if self._gzip else _deflate_bits(data))
+            part = self._member.decompress(data, room + 1)
+            room -= len(part)
+            if part:
+                yield part
+            self.complete = self._member.eof
+            data = self._member.unused_data if self.complete else self._member.unconsumed_tail
+            if self.complete:
+                self._member = None
+
+
+def _deflate_bits(data: bytes) -> int:
+    """Tell zlib data, which RFC 9110 means by deflate, from the raw kind that some send."""
+    wrapped = len(data) > 1 and data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0
+    return 15 if wrapped else -15
+
+
+class _Zstd:
+    """zstd; the data may be several frames one after another (RFC 8878)."""
+
+    def __init__(self) -> None:
+        self._frame = ZstdDecompressor()
+        self.complete = False
+
+    def feed(self, data: bytes, room: int) -> Any:
+        while data or not (self._frame.needs_input or self._frame.eof):
+            if self._frame.eof:
+                self._frame = ZstdDecompressor()
+            part = self._frame.decompress(data, room + 1)
+            room -= len(part)
+            if part:
+                yield part
+            self.complete = self._frame.eof
+            data = self._frame.unused_data if self.complete else b""
+
+
+_INFLATERS: dict[str, Callable[[], _Inflater | None]] = {
+    "": lambda: None,
+    "identity": lambda: None,
+    "gzip": lambda: _Zlib(gzip=True),
+    "x-gzip": lambda: _Zlib(gzip=True),
+    "deflate": lambda: _Zlib(gzip=False),
+    "zstd": _Zstd,
+}
+
+
+def _inflater(encoding: str) -> _Inflater | None:
+    if encoding not in _INFLATERS:
+        raise UnsupportedMedia(
+            f"Content-Encoding is {encoding}, not gzip, deflate, zstd or identity",
+            {"Accept-Encoding": "gzip, deflate, zstd"},
+        )
+    return _INFLATERS[encoding]()

@@ -1,0 +1,178 @@
+"""HTTP: one aiohttp application an endpoint, whatever components listen there."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiohttp import web
+
+from collector import answers, telemetry
+from collector.body import InFlight, read
+from storage.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+
+    from aiohttp.typedefs import Middleware
+
+    from collector.sections import Cors, HttpServer
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+IN_FLIGHT = web.AppKey("in_flight", InFlight)
+STOPPING = web.AppKey("stopping", list[bool])
+
+METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
+EXPOSED = "X-Request-ID, X-Trace-ID, Retry-After"
+LONGEST_ID = 200  # characters of an X-Request-ID that is echoed
+_ID = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_ID}}}")
+
+
+class Listener(msgspec.Struct, frozen=True):
+    """What one component wants served, and where."""
+
+    server: HttpServer
+    routes: Sequence[web.RouteDef]
+
+
+async def body(request: web.Request, *, limit: int) -> bytes:
+    """Read the body of *request*; see `collector.body.read`."""
+    return await read(request, limit=limit, in_flight=request.app[IN_FLIGHT])
+
+
+def create_app(listeners: Iterable[Listener], in_flight: InFlight) -> web.Application:
+    """Make the application that serves *listeners*, with errors, CORS and request ids."""
+    listeners = list(listeners)
+    cors = _cors([listener.server.cors for listener in listeners])
+    app = web.Application(middlewares=[_answered(cors)])
+    app[IN_FLIGHT] = in_flight
+    app[STOPPING] = []
+    for listener in listeners:
+        app.add_routes(listener.routes)
+    return app
+
+
+@asynccontextmanager
+async def listening(
+    listeners: Iterable[Listener], in_flight: InFlight, *, shutdown_timeout: float
+) -> AsyncIterator[list[str]]:
+    """
+    Serve *listeners* inside the block; gives the URLs.
+
+    At its end new requests get 503, and those under way have *shutdown_timeout* seconds.
+
+    Raises:
+        OSError: an endpoint is taken or cannot be bound.
+    """
+    by_endpoint: dict[str, list[Listener]] = {}
+    for listener in listeners:
+        by_endpoint.setdefault(listener.server.endpoint, []).append(listener)
+    runners: list[web.AppRunner] = []
+    apps = []
+    try:
+        for endpoint, there in by_endpoint.items():
+            app = create_app(there, in_flight)
+            # Bodies are inflated by us, within a limit; each request is counted, not logged.
+            runner = web.AppRunner(
+                app,
+                access_log=None,
+                auto_decompress=False,
+                shutdown_timeout=shutdown_timeout,
+                handle_signals=False,
+            )
+            runners.append(runner)
+            apps.append(app)
+            await runner.setup()
+            host, _, port = endpoint.rpartition(":")
+            await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
+        yield [f"http://{e}" for e in by_endpoint]
+    finally:
+        for app in apps:
+            app[STOPPING].append(True)
+        for runner in runners:
+            await runner.cleanup()
+
+
+def _answered(cors: Callable[[web.Request], dict[str, str]]) -> Middleware:
+    """Give the middleware through which every answer leaves."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response: web.StreamResponse
+        try:
+            if request.app[STOPPING]:
+                raise Unavailable("the collector is stopping")
+            if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+                response = web.Response(status=204)
+            else:
+                response = await handler(request)
+        except Exception as exc:  # noqa: BLE001  one request's failure must not be another's
+            response = answers.failure(request, exc)
+            if request.method == "POST":
+                telemetry.requests_refused.labels(_route(request), answers.reason(exc)).inc()
+        finally:
+            request.app[IN_FLIGHT].release(request)
+        if request.app[STOPPING]:
+            response.force_close()
+        telemetry.requests.labels(request.method, _route(request), response.status).inc()
+        if not response.prepared:
+            response.headers["X-Request-ID"] = _request_id(request, "X-Request-ID")
+            if "X-Trace-ID" in request.headers:
+                response.headers["X-Trace-ID"] = _request_id(request, "X-Trace-ID")
+            if "Origin" in request.headers:
+                response.headers.update(cors(request))
+        return response
+
+    return middleware
+
+
+def _route(request: web.Request) -> str:
+    """Name the route, by its pattern, so that the counters stay few."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
+
+
+def _request_id(request: web.Request, header: str) -> str:
+    given = request.headers.get(header, "")
+    return given if _ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _cors(configs: Sequence[Cors]) -> Callable[[web.Request], dict[str, str]]:
+    """Give the function from a request with an Origin to the CORS headers of its answer."""
+    patterns = [
+        ".*".join(map(re.escape, origin.strip().split("*")))
+        for config in configs
+        for origin in (
+            config.allowed_origins.split(",")
+            if isinstance(config.allowed_origins, str)
+            else config.allowed_origins
+        )
+        if origin.strip()
+    ]
+    allowed = re.compile("|".join(patterns) or r"(?!)")
+    max_age = str(max((config.max_age for config in configs), default=0))
+
+    def headers(request: web.Request) -> dict[str, str]:
+        origin = request.headers["Origin"]
+        if not allowed.fullmatch(origin):
+            return {"Vary": "Origin"}
+        found = {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Allow-Credentials": "true",
+            "Access-Control-Expose-Headers": EXPOSED,
+            "Vary": "Origin",
+        }
+        if request.method == "OPTIONS":
+            wanted = request.headers.get("Access-Control-Request-Headers", "*")
+            found |= {
+                "Access-Control-Allow-Methods": METHODS,
+                "Access-Control-Allow-Headers": wanted,
+                "Access-Control-Max-Age": max_age,
+            }
+        return found
+
+    return headers
