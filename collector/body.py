@@ -7,13 +7,13 @@ import sys
 import zlib
 from typing import TYPE_CHECKING, Any, Protocol
 
+from aiohttp import web
+
 from collector.errors import BadRequest, TooLarge, UnsupportedMedia
 from storage.errors import Overloaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from aiohttp import web
 
 if sys.version_info >= (3, 14):
     from compression.zstd import ZstdDecompressor, ZstdError
@@ -21,7 +21,7 @@ else:
     from backports.zstd import ZstdDecompressor, ZstdError
 
 READ_TIMEOUT = 30.0  # seconds for a whole body; a slower sender is cut off
-HELD = "held_bytes"  # how many bytes this request holds of those in flight
+HELD = web.RequestKey("held", int)  # bytes that this request holds of those in flight
 
 
 class InFlight:

@@ -61,7 +61,7 @@ async def listening(
     listeners: Iterable[Listener], in_flight: InFlight, *, shutdown_timeout: float
 ) -> AsyncIterator[list[str]]:
     """
-    Serve *listeners* inside the block; gives the URLs.
+    Serve *listeners* inside the block; gives the URLs, one an endpoint.
 
     At its end new requests get 503, and those under way have *shutdown_timeout* seconds.
 
@@ -89,12 +89,17 @@ async def listening(
             await runner.setup()
             host, _, port = endpoint.rpartition(":")
             await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
-        yield [f"http://{e}" for e in by_endpoint]
+        yield [_url(runner.addresses[0]) for runner in runners]
     finally:
         for app in apps:
             app[STOPPING].append(True)
         for runner in runners:
             await runner.cleanup()
+
+
+def _url(address: tuple[str, int]) -> str:
+    host, port = address[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _answered(cors: Callable[[web.Request], dict[str, str]]) -> Middleware:
@@ -144,7 +149,7 @@ def _request_id(request: web.Request, header: str) -> str:
 def _cors(configs: Sequence[Cors]) -> Callable[[web.Request], dict[str, str]]:
     """Give the function from a request with an Origin to the CORS headers of its answer."""
     patterns = [
-        ".*".join(map(re.escape, origin.strip().split("*")))
+        r"[^/:@]*".join(map(re.escape, origin.strip().split("*"))).replace(r":[^/:@]*", r":\d+")
         for config in configs
         for origin in (
             config.allowed_origins.split(",")

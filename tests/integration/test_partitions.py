@@ -1,0 +1,99 @@
+"""Partitions, against a real Postgres."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import asyncpg
+
+from storage import partitions, writer
+from tests.builders import NOON, batch, record
+
+TODAY = NOON.date()
+
+
+async def store(pool, *records):
+    async with writer.writing(pool, writer.WriterConfig(), lambda *_: None) as log_writer:
+        await log_writer.submit(batch(*records))
+
+
+async def where(pool):
+    found = await pool.fetch("SELECT tableoid::regclass::text, msg FROM log_entries ORDER BY msg")
+    return [tuple(row) for row in found]
+
+
+async def test_days_are_made_ahead(pool):
+    """
+    Every day from yesterday to the last one ahead has a partition, and only once.
+    """
+    first = await partitions.maintain(pool, TODAY, ahead=2, keep=None)
+    second = await partitions.maintain(pool, TODAY, ahead=2, keep=None)
+    found = await partitions.days(pool, "log_entries")
+
+    assert {TODAY + n * partitions.DAY for n in (-1, 0, 1, 2)} == found
+    assert len(first) == 8
+    assert second == []
+
+
+async def test_stray_rows_move_out_of_the_default_partition(pool):
+    """
+    A record of a day without partition is stored at once and moved to its own day later.
+    """
+    await store(
+        pool,
+        record(msg="1 late", timestamp=NOON - dt.timedelta(days=40)),
+        record(msg="2 now"),
+        record(msg="3 absurd", timestamp=dt.datetime(2554, 7, 21, tzinfo=dt.UTC)),
+        record(msg="4 ancient", timestamp=dt.datetime(1, 1, 1, tzinfo=dt.UTC)),
+    )
+    await partitions.maintain(pool, TODAY, ahead=1, keep=None)
+
+    assert await where(pool) == [
+        ("log_entries_20251004", "1 late"),
+        ("log_entries_20251113", "2 now"),
+        ("log_entries_default", "3 absurd"),
+        ("log_entries_default", "4 ancient"),
+    ]
+
+
+async def test_indexes_are_on_every_partition(pool):
+    """
+    A partition made from the default one has all indexes of the table.
+    """
+    await partitions.maintain(pool, TODAY, ahead=0, keep=None)
+    counts = await pool.fetch(
+        "SELECT count(*) FROM pg_indexes WHERE tablename IN"
+        " ('log_entries', 'log_entries_default', 'log_entries_20251113') GROUP BY tablename"
+    )
+
+    assert len(counts) == 3
+    assert len({row[0] for row in counts}) == 1
+
+
+async def test_old_days_are_dropped(pool):
+    """
+    Days older than those kept are dropped whole, strays among them too.
+    """
+    await store(
+        pool,
+        record(msg="1 old", timestamp=NOON - dt.timedelta(days=31)),
+        record(msg="2 last kept", timestamp=NOON - dt.timedelta(days=30)),
+        record(msg="3 ancient", timestamp=dt.datetime(1970, 1, 1, tzinfo=dt.UTC)),
+    )
+    await partitions.maintain(pool, TODAY, ahead=0, keep=None)
+    done = await partitions.maintain(pool, TODAY, ahead=0, keep=30)
+
+    assert await where(pool) == [("log_entries_20251014", "2 last kept")]
+    assert done == ["dropped log_entries_20251013", "deleted 1 rows from log_entries_default"]
+
+
+async def test_only_one_does_the_housekeeping(database, pool):
+    """
+    Of many collectors one makes and drops partitions at a time; the others do nothing.
+    """
+    other = await asyncpg.connect(database)
+    await other.fetchval("SELECT pg_advisory_lock($1)", partitions.LOCK)
+    while_locked = await partitions.maintain(pool, TODAY, ahead=0, keep=None)
+    await other.close()
+
+    assert while_locked == []
