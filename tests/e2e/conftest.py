@@ -1,0 +1,97 @@
+"""A collector as its users run it: the installed command, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import requests
+
+COMMAND = Path(sys.executable).with_name("pixsim-collector")
+START_TIMEOUT = 30  # seconds
+
+CONFIG = """
+receivers:
+  pixsim: {{endpoint: "127.0.0.1:0"}}
+  otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:0"}}}}}}
+exporters:
+  postgres: {{dsn: "{dsn}"}}
+extensions:
+  api: {{endpoint: "127.0.0.1:0"}}
+"""
+
+
+class Collector:
+    """A running collector; ``native`` and ``otlp`` are its URLs."""
+
+    def __init__(self, config: Path) -> None:
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [COMMAND, "serve", "--config", config],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        self._listening = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        assert self._listening.wait(START_TIMEOUT), self.output
+        found = re.search(r"listening.*", self.output).group()
+        urls = re.findall(r"http://[\d.:]+", found)
+        self.native, self.otlp = urls[0], urls[1]
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if "listening" in line:
+                self._listening.set()
+        self._listening.set()
+
+    @property
+    def output(self):
+        return "".join(self.lines)
+
+    def query(self, **parameters):
+        response = requests.get(f"{self.native}/api/v1/logs/query", params=parameters, timeout=10)
+        response.raise_for_status()
+        return response.json()["logs"]
+
+    def stop(self, how=signal.SIGTERM):
+        """Send a signal, and give the exit code."""
+        self.process.send_signal(how)
+        code = self.process.wait(30)
+        self._reader.join(5)
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture(name="start")
+def _start(database, tmp_path):
+    """A function that starts a collector on the test's database."""
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG.format(dsn=database))
+    started = []
+
+    def start(text=None):
+        if text is not None:
+            config.write_text(text)
+        started.append(Collector(config))
+        return started[-1]
+
+    yield start
+    for collector in started:
+        if collector.process.poll() is None:
+            collector.stop(signal.SIGKILL)
+
+
+@pytest.fixture(name="collector")
+def _collector(start):
+    """A running collector."""
+    return start()
