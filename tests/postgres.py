@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,37 @@ def server():
     try:
         with embedded.running(folder / "postgres") as dsn:
             yield dsn
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def debian_binaries():
+    """Give the folder of a Debian Postgres server's programs, or None."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return found[-1].parent if found else None
+
+
+@contextmanager
+def debian_server(binaries):
+    """Run a server of the distribution, as another user where we are root."""
+    folder = Path(tempfile.mkdtemp(prefix="pixsim-tests-debian-"))
+    options = {"capture_output": True, "check": True, "cwd": "/"}
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+        options["user"] = "postgres"
+    data = folder / "data"
+    settings = f"-c listen_addresses='' -c unix_socket_directories={folder}"
+
+    def run(program, *arguments):
+        subprocess.run([binaries / program, "-D", data, *arguments], **options)
+
+    try:
+        run("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
+        run("pg_ctl", "-w", "-o", settings, "-l", folder / "log", "start")
+        try:
+            yield f"postgresql://postgres@/postgres?host={folder}"
+        finally:
+            run("pg_ctl", "-w", "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

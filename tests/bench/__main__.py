@@ -1,0 +1,55 @@
+"""Run the measurements: ``python -m tests.bench [ingest] [lookups]``."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from storage import embedded
+from tests.bench import ingest, lookups
+
+CONFIG = """
+receivers:
+  pixsim: {{endpoint: "127.0.0.1:0"}}
+  otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:0"}}}}}}
+exporters:
+  postgres: {{dsn: "{dsn}"}}
+extensions:
+  api: {{endpoint: "127.0.0.1:0"}}
+"""
+
+
+def main(wanted):
+    """Start a Postgres and a collector, and measure them."""
+    with tempfile.TemporaryDirectory(prefix="pixsim-bench-") as folder:
+        os.chmod(folder, 0o755)  # the embedded server runs as a user of its own under root
+        data = Path(folder) / "postgres"
+        with embedded.running(data) as dsn:
+            config = Path(folder) / "config.yaml"
+            config.write_text(CONFIG.format(dsn=dsn))
+            command = Path(sys.executable).with_name("pixsim-collector")
+            with subprocess.Popen(
+                [command, "serve", "--config", config], stderr=subprocess.PIPE, text=True
+            ) as process:
+                try:
+                    line = next(line for line in process.stderr if "listening" in line)
+                    native, otlp = re.findall(r"http://[\d.:]+", line)
+                    collector = psutil.Process(process.pid)
+                    postmaster = psutil.Process(
+                        int((data / "postmaster.pid").read_text().split()[0])
+                    )
+                    if "ingest" in wanted:
+                        ingest.main(dsn, native, otlp, collector, postmaster)
+                    if "lookups" in wanted:
+                        lookups.main(dsn, native)
+                finally:
+                    process.terminate()
+
+
+main(sys.argv[1:] or ["ingest", "lookups"])

@@ -1,0 +1,139 @@
+"""What was acknowledged is kept, whatever is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import psycopg
+import pytest
+import requests
+
+EMBEDDED = """
+receivers:
+  pixsim: {{endpoint: "127.0.0.1:0"}}
+  otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:0"}}}}}}
+exporters:
+  postgres: {{dsn: embedded, data_folder: "{folder}"}}
+extensions:
+  api: {{endpoint: "127.0.0.1:0"}}
+"""
+
+
+class Sender:
+    """Posts numbered lines until told to stop; ``acknowledged`` are those answered with 200."""
+
+    def __init__(self, url):
+        self.acknowledged = []
+        self.statuses = []
+        self._url = f"{url}/api/v1/logs/ingest"
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._send)
+        self._thread.start()
+
+    def _send(self):
+        number = 0
+        with requests.Session() as session:
+            while not self._stop.is_set():
+                number += 1
+                line = {"level": "INFO", "service": "sender", "attempt": number}
+                try:
+                    answer = session.post(self._url, json=line, timeout=5)
+                except requests.ConnectionError:
+                    self.statuses.append("gone")
+                    time.sleep(0.01)
+                    continue
+                self.statuses.append(answer.status_code)
+                if answer.status_code == 200:
+                    self.acknowledged.append(number)
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join()
+        return set(self.acknowledged)
+
+
+def stored(dsn):
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute("SELECT attempt FROM log_entries WHERE service = 'sender'")
+        return {row[0] for row in rows}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_c31_what_was_acknowledged_survives_the_collector(start, database, how):
+    """
+    C31, C47: each line answered with 200 is in the database, however the collector ended.
+    """
+    collector = start()
+    sender = Sender(collector.native)
+    time.sleep(0.7)
+    code = collector.stop(how)
+    acknowledged = sender.stop()
+
+    assert len(acknowledged) > 20
+    assert acknowledged <= stored(database)
+    assert code == (0 if how == signal.SIGTERM else -how)
+    assert set(sender.statuses) <= {200, 503, "gone"}
+
+
+def test_c36_a_database_that_is_killed_is_503_and_loses_nothing(start, tmp_path):
+    """
+    C36, C43: while Postgres is dead senders get 503, and what was acknowledged before is there
+    when the collector starts again; the embedded server recovers by itself.
+    """
+    folder = tmp_path / "postgres"
+    config = EMBEDDED.format(folder=folder)
+    collector = start(config)
+    sender = Sender(collector.native)
+    time.sleep(0.7)
+    os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    time.sleep(0.5)
+    acknowledged = sender.stop()
+    refused = requests.post(
+        f"{collector.otlp}/v1/logs",
+        data=b"",
+        headers={"Content-Type": "application/x-protobuf"},
+        timeout=5,
+    )
+    ready = requests.get(f"{collector.native}/ready", timeout=5)
+    collector.stop(signal.SIGKILL)
+    again = start(config)
+    found = {
+        e["attempt"] for page in range(99) for e in again.query(limit=1000, offset=page * 1000)
+    }
+    again.stop()
+
+    assert len(acknowledged) > 20
+    assert 503 in sender.statuses
+    assert refused.status_code == 200  # nothing to store is no failure
+    assert ready.status_code == 503
+    assert acknowledged <= found
+
+
+def test_two_collectors_start_at_once(start, database):
+    """
+    Collectors of one database start together, and each takes records.
+    """
+    first, second = start(), start()
+    for collector in (first, second):
+        line = {"level": "INFO", "service": "sender", "attempt": collector.process.pid}
+        requests.post(f"{collector.native}/api/v1/logs/ingest", json=line, timeout=5)
+
+    assert {first.process.pid, second.process.pid} == stored(database)
+
+
+def test_stop_is_quick_and_clean(start):
+    """
+    SIGTERM ends an idle collector at once, with open keep-alive connections, with code 0.
+    """
+    collector = start()
+    with requests.Session() as session:
+        session.get(f"{collector.native}/health", timeout=5)
+        begin = time.monotonic()
+        code = collector.stop()
+
+    assert code == 0
+    assert time.monotonic() - begin < 5
+    assert "Traceback" not in collector.output
