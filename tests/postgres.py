@@ -54,7 +54,7 @@ def debian_binaries():
 def debian_server(binaries):
     """Run a server of the distribution, as another user where we are root."""
     folder = Path(tempfile.mkdtemp(prefix="pixsim-tests-debian-"))
-    options = {"capture_output": True, "check": True, "cwd": "/"}
+    options = {"capture_output": True, "cwd": "/"}
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
         options["user"] = "postgres"
@@ -62,7 +62,7 @@ def debian_server(binaries):
     settings = f"-c listen_addresses='' -c unix_socket_directories={folder}"
 
     def run(program, *arguments):
-        subprocess.run([binaries / program, "-D", data, *arguments], **options)
+        subprocess.run([binaries / program, "-D", data, *arguments], check=True, **options)
 
     try:
         run("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -28,7 +27,7 @@ extensions:
 def main(wanted):
     """Start a Postgres and a collector, and measure them."""
     with tempfile.TemporaryDirectory(prefix="pixsim-bench-") as folder:
-        os.chmod(folder, 0o755)  # the embedded server runs as a user of its own under root
+        Path(folder).chmod(0o755)  # the embedded server runs as a user of its own under root
         data = Path(folder) / "postgres"
         with embedded.running(data) as dsn:
             config = Path(folder) / "config.yaml"

@@ -99,12 +99,11 @@ async def run(dsn, native_url, otlp_url, collector, postmaster):
         ),
         ("OTLP protobuf", f"{otlp_url}/v1/logs", "application/x-protobuf", bodies.otlp),
     )
-    lines = []
-    for name, url, content_type, encode in kinds:
-        for size in RECORDS:
-            lines.append(
-                await measure(dsn, collector, postmaster, name, url, content_type, encode, size)
-            )
+    lines = [
+        await measure(dsn, collector, postmaster, name, url, content_type, encode, size)
+        for name, url, content_type, encode in kinds
+        for size in RECORDS
+    ]
     copied = await ceiling(dsn)
     print(HEADER)
     print(f"{'bare binary COPY':24}{copied:10,.0f}{1:9.2f}")
