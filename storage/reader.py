@@ -1,0 +1,193 @@
+"""
+All reading of log records: pages of a filter, traces, and the values of a field.
+
+Every method reads one snapshot, so that the parts of its answer agree, and raises
+`storage.errors.Unavailable` when a statement takes longer than the reader's limit.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Literal
+
+import asyncpg
+import msgspec
+
+from storage import filters
+from storage.entries import SELECTED, Entry, entry
+from storage.errors import Unavailable, translated
+from storage.filters import ALIKE, Filter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from asyncpg.pool import PoolConnectionProxy
+
+Total = Literal["exact", "estimate", "none"]
+
+NEWEST = "e.timestamp DESC, e.id DESC"
+OLDEST = "e.timestamp, e.id"
+
+# Fields whose values keep their type; every other name is a key of `extra`.
+DISTINCT = frozenset({"level", *filters.TEXTS, *filters.IDS, "severity_number"}) - {"error"}
+
+# A plan is made for the values at hand: what suits a minute doesn't suit a month.
+BEGIN = """
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL statement_timeout = {milliseconds};
+SET LOCAL plan_cache_mode = force_custom_plan
+"""
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Part of what a filter finds, newest first."""
+
+    entries: list[Entry]
+    total: int | None  # of all pages; None when it wasn't asked for
+    more: bool
+
+
+class Reader:
+    """Answers questions about the stored records; *timeout* is in seconds, a statement."""
+
+    def __init__(self, pool: asyncpg.Pool, *, timeout: float = 30.0) -> None:
+        self._pool = pool
+        self._timeout = timeout
+        self._begin = BEGIN.format(milliseconds=max(1, int(timeout * 1000)))
+
+    def within(self, timeout: float) -> Reader:
+        """Give a reader of the same records with another limit."""
+        return Reader(self._pool, timeout=timeout)
+
+    async def page(
+        self, wanted: Filter, *, limit: int, offset: int = 0, total: Total = "exact"
+    ) -> Page:
+        """Give *limit* entries of *wanted* after the first *offset*."""
+        where = filters.where(wanted)
+        condition, arguments = str(where), tuple(where.arguments)
+        # One row more tells whether there is a next page.
+        tail = f"LIMIT {where.bind(limit + 1)}::bigint OFFSET {where.bind(offset)}::bigint"
+        async with self._reading() as connection:
+            rows = await connection.fetch(_select(condition, NEWEST, tail), *where.arguments)
+            seen = offset + len(rows)
+            known: int | None = seen
+            if len(rows) > limit or (offset and not rows):
+                known = await _total(connection, total, condition, arguments, len(rows) and seen)
+        entries = [entry(row) for row in rows[:limit]]
+        return Page(entries=entries, total=known, more=len(rows) > limit)
+
+    async def job(self, job: int | str, *, expand: bool = False) -> list[Entry]:
+        """Give the entries of a job, oldest first; *expand* as for `request`."""
+        return await self._trace("job_id", job, expand=expand)
+
+    async def request(self, request_id: str, *, expand: bool = False) -> list[Entry]:
+        """
+        Give the entries of a request, oldest first.
+
+        With *expand* also those of every trace that touched it, whatever request, or none,
+        they name themselves.
+        """
+        return await self._trace("request_id", request_id, expand=expand)
+
+    async def trace(self, trace_id: str) -> list[Entry]:
+        """Give the entries of a trace, oldest first."""
+        return await self._trace("trace_id", trace_id, expand=False)
+
+    async def keys(self, service: str | None, *, sample: int) -> tuple[int, list[str]]:
+        """Give how many of the newest *sample* records there are, and their keys of `extra`."""
+        where = filters.where(Filter(columns={"service": service} if service else {}))
+        newest = _newest(str(where), where.bind(sample))
+        async with self._reading() as connection:
+            rows = await connection.fetch(
+                f"WITH newest AS MATERIALIZED ({newest}) SELECT (SELECT count(*) FROM newest),"
+                " ARRAY(SELECT DISTINCT key FROM newest,"
+                " jsonb_object_keys(CASE jsonb_typeof(extra)"
+                " WHEN 'object' THEN extra ELSE '{}' END) key)",
+                *where.arguments,
+            )
+        return rows[0][0], sorted(rows[0][1])
+
+    async def distinct(self, field: str, wanted: Filter, *, limit: int) -> list[str | float]:
+        """Give the values of *field* in the records of *wanted*, sorted, without null."""
+        where = filters.where(wanted)
+        if field in DISTINCT:
+            value = f"coalesce({', '.join(ALIKE.get(field, (field,)))})"
+            collate = ' COLLATE "C"' if field in {"level", *filters.TEXTS} else ""
+        else:
+            value, collate = f"extra ->> {where.bind(field)}::text", ' COLLATE "C"'
+        where.add(f"{value} IS NOT NULL")
+        async with self._reading() as connection:
+            rows = await connection.fetch(
+                f"SELECT DISTINCT ({value}){collate} FROM log_entries WHERE {where}"
+                f" ORDER BY 1 LIMIT {where.bind(limit)}",
+                *where.arguments,
+            )
+        return [row[0] for row in rows]
+
+    async def ping(self, *, timeout: float) -> None:  # noqa: ASYNC109  also of the connecting
+        """Return when the database answers within *timeout* seconds, or raise Unavailable."""
+        with translated():
+            async with self._pool.acquire(timeout=timeout) as connection:
+                await connection.fetchval("SELECT 1", timeout=timeout)
+
+    async def _trace(self, name: str, value: str | int, *, expand: bool) -> list[Entry]:
+        where = filters.Where()
+        condition = filters.column(where, name, value)
+        async with self._reading() as connection:
+            if expand:
+                touched = await connection.fetch(
+                    "SELECT DISTINCT trace_id FROM log_entries"
+                    f" WHERE ({condition}) AND trace_id IS NOT NULL",
+                    *where.arguments,
+                )
+                traces = where.bind([row[0] for row in touched])
+                condition += f" OR (trace_id IS NOT NULL AND trace_id = ANY ({traces}::text[]))"
+            rows = await connection.fetch(_select(condition, OLDEST), *where.arguments)
+        return [entry(row) for row in rows]
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[PoolConnectionProxy]:
+        """Hold a connection whose statements read one snapshot, each within the time limit."""
+        with translated():
+            async with self._pool.acquire(timeout=self._timeout) as connection:
+                await connection.execute(self._begin)
+                try:
+                    yield connection
+                except asyncpg.QueryCanceledError as exc:
+                    raise Unavailable(
+                        f"the query took longer than {self._timeout:g} s; narrow it, by time best"
+                    ) from exc
+                finally:
+                    await connection.execute("ROLLBACK")
+
+
+def _select(condition: str, order: str, tail: str = "") -> str:
+    # The rows are chosen before anything of them is formatted.
+    return (
+        f"SELECT {SELECTED} FROM (SELECT * FROM log_entries e WHERE {condition}"
+        f" ORDER BY {order} {tail}) e ORDER BY {order}"
+    )
+
+
+def _newest(condition: str, limit: str) -> str:
+    return f"SELECT extra FROM log_entries e WHERE {condition} ORDER BY {NEWEST} LIMIT {limit}"
+
+
+async def _total(
+    connection: PoolConnectionProxy,
+    total: Total,
+    condition: str,
+    arguments: tuple[object, ...],
+    seen: int,
+) -> int | None:
+    """Count what meets *condition*, of which at least *seen* do."""
+    if total == "exact":
+        counted = f"SELECT count(*) FROM log_entries WHERE {condition}"
+        number: int = await connection.fetchval(counted, *arguments)
+        return number
+    if total == "estimate":
+        explained = f"EXPLAIN (FORMAT JSON) SELECT FROM log_entries WHERE {condition}"
+        plan = json.loads(await connection.fetchval(explained, *arguments))
+        return max(int(plan[0]["Plan"]["Plan Rows"]), seen)
+    return None

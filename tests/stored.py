@@ -1,0 +1,13 @@
+"""Records put into the database the way the collector does it."""
+
+from __future__ import annotations
+
+from storage import writer
+from tests.builders import batch
+
+
+async def store(pool, *records, **fields):
+    """Store *records* in order, in one commit; give their ids."""
+    async with writer.writing(pool, writer.WriterConfig(), lambda *_: None) as log_writer:
+        await log_writer.submit(batch(*records, **fields))
+    return [record.id for record in records]
