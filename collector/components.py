@@ -1,0 +1,79 @@
+"""
+The components that config.yaml may name, by their type.
+
+Another package adds one by an entry point of the group ``pixsim_collector.components``,
+whose name is the place in the file, such as ``receivers.syslog``, and which leads to a
+`Component`.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from collector.api import Api
+from collector.correlation import Correlation
+from collector.exporters.postgres import Postgres
+from collector.receivers.otlp import Otlp
+from collector.receivers.pixsim import Pixsim
+from collector.sections import Section  # noqa: TC001  msgspec reads the annotations
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GROUP = "pixsim_collector.components"
+
+
+class Component(msgspec.Struct, frozen=True, kw_only=True):
+    """What a type name stands for."""
+
+    config: type[Section]
+    # What `collector.service` makes it run with; those it knows itself need none.
+    create: Any = None
+
+
+BUILT_IN: dict[str, dict[str, Component]] = {
+    "receivers": {"pixsim": Component(config=Pixsim), "otlp": Component(config=Otlp)},
+    "processors": {"correlation": Component(config=Correlation)},
+    "exporters": {"postgres": Component(config=Postgres)},
+    "extensions": {"api": Component(config=Api)},
+}
+
+
+class Unknown(Exception):
+    """No component has this type."""
+
+
+class Catalog:
+    """The built-in components and those of other packages, which load when they are named."""
+
+    def __init__(self, built_in: Mapping[str, Mapping[str, Component]] = BUILT_IN) -> None:
+        self.built_in = built_in
+        self._added = {point.name: point for point in metadata.entry_points(group=GROUP)}
+
+    def find(self, kind: str, type_name: str) -> Component:
+        """
+        Give the component *type_name* of the section *kind*.
+
+        Raises:
+            Unknown: there is none.
+            ValueError: another package has it, but it does not load.
+        """
+        if component := self.built_in[kind].get(type_name):
+            return component
+        if (point := self._added.get(f"{kind}.{type_name}")) is None:
+            raise Unknown(type_name)
+        try:
+            component = point.load()
+        except Exception as exc:  # it is another's code, and may fail in any way
+            raise ValueError(f"{point.value} does not load: {exc}") from exc
+        if not isinstance(component, Component):
+            raise ValueError(f"{point.value} is not a collector.components.Component")  # noqa: TRY004  a user's error
+        return component
+
+    def types(self, kind: str) -> list[str]:
+        """Give the type names that *kind* has."""
+        added = [name.partition(".") for name in self._added]
+        return sorted({*self.built_in[kind], *(rest for first, _, rest in added if first == kind)})

@@ -1,0 +1,36 @@
+"""The settings of exporter ``postgres``: the store, whose commit is what a sender waits for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from collector import secrets
+from collector.secrets import Dsn  # noqa: TC001  msgspec reads the annotations
+from collector.sections import Bytes, Count, Seconds, Section
+
+EMBEDDED = "embedded"
+Days = Annotated[int, msgspec.Meta(ge=0, le=36_500, description="days")]
+
+
+class Postgres(Section, frozen=True, kw_only=True):
+    """Which database holds the records, how it is written to, and how long it keeps them."""
+
+    # A URL, or "embedded" for a server of our own; services and their tools know the variable.
+    dsn: Dsn = "${env:DATABASE_URL:-embedded}"
+    data_folder: str = "data/postgres"  # of the embedded server, from the working directory
+    connections: Count = 2  # commits at once: one is encoded while another is on its way to disk
+    commit_records: Count = 10_000  # no further request joins a commit that has as many
+    commit_timeout: Seconds = 10.0  # beyond it senders are told to try again
+    max_in_flight_bytes: Bytes = 256 * 1024 * 1024  # of all requests from arrival to answer
+    migrate_at_start: bool = True
+    partitions_ahead: Annotated[int, msgspec.Meta(ge=1, le=366, description="days")] = 7
+    retention: Days = 0  # 0 keeps records for ever
+
+    __repr__ = secrets.represent
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is the server of our own in `data_folder`."""
+        return self.dsn == EMBEDDED

@@ -1,0 +1,131 @@
+"""What must hold between the parts of a configuration: names lead somewhere, sockets are free."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from collector.config import KINDS
+from collector.document import Node, Problem
+from collector.sections import HttpServer, Section
+from collector.shape import suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PIPELINE = ("service", "pipelines", "logs")
+STORE = "postgres"  # the type of the exporter whose commit a sender waits for
+HIGHEST_PORT = 65_535
+_EVERY_HOST = {"", "0.0.0.0", "[::]"}  # noqa: S104  named, not bound
+
+
+class Checks:
+    """
+    What is wrong, and what is only odd, between the parts of the file *root*.
+
+    *components* has by kind and name the settings, or `BROKEN`; the names that run are read
+    off the file itself, so that they are checked whatever else is wrong.
+    """
+
+    def __init__(self, root: Node, components: Mapping[str, Mapping[str, Any]]) -> None:
+        self._root = root
+        self._components = components
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        used = {kind: self._used(kind) for kind in KINDS}
+        self._store(used["exporters"])
+        self._endpoints(used)
+
+    def _used(self, kind: str) -> list[str]:
+        """Give the names of *kind* that run, and check that they are some."""
+        where = ("service", kind) if kind == "extensions" else (*PIPELINE, kind)
+        path, defined, node = ".".join(where), self._components[kind], self._root.at(*where)
+        if node is None:
+            names = list(defined)
+        else:
+            names = self._named(node, path, kind)
+            for name in defined.keys() - set(names):
+                self.warnings.append(Problem(self._line(kind, name), f"{kind}.{name}", "not used"))
+        empty = node.value == [] if node else not defined
+        if empty and kind in {"receivers", "exporters"}:
+            line = node.line if node else self._line(kind)
+            message = f"expected at least one of the {kind}, found none"
+            self.problems.append(Problem(line, path, message))
+        return [name for name in names if name in defined]
+
+    def _named(self, node: Node, path: str, kind: str) -> list[str]:
+        names: list[str] = []
+        for place, item in enumerate(node.value if isinstance(node.value, list) else ()):
+            there, name = f"{path}[{place}]", item.value
+            if not isinstance(name, str):
+                continue  # its type is somebody else's to report
+            if name not in (defined := self._components[kind]):
+                hint = suggestion(name, defined)
+                message = f"no {kind.removesuffix('s')} is named {name!r}{hint}"
+                self.problems.append(Problem(item.line, there, message))
+            elif name in names:
+                self.problems.append(Problem(item.line, there, f"{name!r} is there already"))
+            names.append(name)
+        return names
+
+    def _store(self, exporters: list[str]) -> None:
+        stores = [name for name in exporters if _type(name) == STORE]
+        if exporters and len(stores) != 1:
+            node = self._root.at(*PIPELINE, "exporters")
+            found = ", ".join(stores) or "none"
+            message = f"expected one exporter of type {STORE}, found {found}"
+            line = node.line if node else self._line("exporters")
+            self.problems.append(Problem(line, ".".join((*PIPELINE, "exporters")), message))
+
+    def _endpoints(self, used: Mapping[str, list[str]]) -> None:
+        """Check that components share a socket only where all of them work."""
+        sockets: list[_Socket] = []
+        for kind, name in ((kind, name) for kind, names in used.items() for name in names):
+            for socket in _sockets(self._components[kind][name], (kind, name)):
+                reasons = [f"expected a port up to {HIGHEST_PORT}"] * (socket.port > HIGHEST_PORT)
+                reasons += filter(None, (socket.clash(other) for other in sockets))
+                path = (*socket.path, "endpoint")
+                self.problems += [Problem(self._line(*path), ".".join(path), r) for r in reasons]
+                sockets.append(socket)
+
+    def _line(self, *path: str) -> int:
+        """Give the line of the nearest thing to *path* that the file has, or 0."""
+        while path:
+            if (node := self._root.at(*path)) is not None:
+                return node.line
+            path = path[:-1]
+        return 0
+
+
+class _Socket(msgspec.Struct, frozen=True):
+    """Where a component listens."""
+
+    path: tuple[str, ...]
+    host: str
+    port: int
+
+    def clash(self, other: _Socket) -> str | None:
+        """Say why both cannot be, if so."""
+        if self.port != other.port or self.port == 0:  # 0 is any free port
+            return None
+        theirs = ".".join(other.path)
+        if self.host != other.host:
+            every = _EVERY_HOST & {self.host, other.host}
+            address = f"{other.host}:{other.port}"
+            return f"{theirs} has {address}; to share the port write it the same" if every else None
+        same_type = _type(self.path[1]) == _type(other.path[1])
+        return f"{theirs} serves the same paths there" if same_type else None
+
+
+def _sockets(section: Any, path: tuple[str, ...]) -> Iterator[_Socket]:
+    if isinstance(section, HttpServer):
+        host, _, port = section.endpoint.rpartition(":")
+        yield _Socket(path, host, int(port))
+    elif isinstance(section, Section):
+        for name, value in msgspec.structs.asdict(section).items():
+            yield from _sockets(value, (*path, name))
+
+
+def _type(name: str) -> str:
+    return name.partition("/")[0]
