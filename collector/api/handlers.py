@@ -1,0 +1,198 @@
+"""The query API: what each path asks the reader, and how the answer looks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiohttp import web
+
+from collector import levels
+from collector.api import console, openapi, pages, parameters
+from collector.api.decoding import decode, invalid
+from collector.api.shapes import ColumnValues, FieldValues, Health, KnownFields, Ready
+from collector.errors import BadRequest
+from collector.sections import Endpoint, HttpServer, Seconds
+from storage.entries import Entry
+from storage.errors import Unavailable
+from storage.filters import IDS, NUMBERS, TEXTS, Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from storage.reader import Reader
+
+PREFIX = "/api/v1/logs"
+COLUMN_VALUES = (  # the columns of /distinct/{column}
+    "service",
+    "channel",
+    "domain",
+    "level",
+    "provider_id",
+    "operation_type",
+    "stage",
+)
+FIELDS = sorted(
+    {*Entry.__struct_fields__, "created_at"}
+    - {"resource", "scope", "timestamp_unix_nano", "trace_flags"}
+)
+
+
+class Api(HttpServer, frozen=True, kw_only=True):
+    """The query API, its documentation, and the probes."""
+
+    endpoint: Endpoint = "127.0.0.1:8001"
+    query_timeout: Seconds = 30.0  # of one statement; then the answer is 503
+    probe_timeout: Seconds = 1.0  # of /health and /ready; launchers give up after 1.5
+
+
+class Answers(msgspec.Struct, frozen=True):
+    """The handlers, which all ask one reader."""
+
+    config: Api
+    reader: Reader
+    now: Callable[[], dt.datetime]
+
+    async def query(self, request: web.Request) -> web.Response:
+        """Answer with a page of the records that a filter finds."""
+        given, extra = decode(parameters.Query, request.query)
+        page = await self.reader.page(
+            wanted(given, extra, self.now()),
+            limit=given.limit,
+            offset=given.offset,
+            total=given.total,
+        )
+        entries = msgspec.Raw(msgspec.json.encode(page.entries))  # once, though it goes out twice
+        return _json(
+            {
+                "logs": entries,
+                "total": page.total,
+                "limit": given.limit,
+                "offset": given.offset,
+                "has_more": page.more,
+                "items": entries,
+            }
+        )
+
+    async def job(self, request: web.Request) -> web.Response:
+        """Answer with the records of a job."""
+        path, _ = decode(parameters.Job, request.match_info, "path")
+        given, _ = decode(parameters.Trace, request.query)
+        return _json(await self.reader.job(path.job_id, expand=given.expand == "trace"))
+
+    async def request(self, request: web.Request) -> web.Response:
+        """Answer with the records of a request."""
+        path, _ = decode(parameters.Request, request.match_info, "path")
+        given, _ = decode(parameters.Trace, request.query)
+        return _json(await self.reader.request(path.request_id, expand=given.expand == "trace"))
+
+    async def trace(self, request: web.Request) -> web.Response:
+        """Answer with the records of a trace."""
+        path, _ = decode(parameters.TraceId, request.match_info, "path")
+        return _json(await self.reader.trace(path.trace_id))
+
+    async def fields(self, request: web.Request) -> web.Response:
+        """Answer with the names a filter may have."""
+        given, _ = decode(parameters.Fields, request.query)
+        count, keys = await self.reader.keys(given.service, sample=given.sample_limit)
+        known = sorted({*FIELDS, *keys})
+        return _json(KnownFields(service=given.service, fields=known, dynamic=keys, count=count))
+
+    async def distinct(self, request: web.Request) -> web.Response:
+        """Answer with the values of a column, or of a key of ``extra``."""
+        given, extra = decode(parameters.Distinct, request.query)
+        if not given.field.strip():
+            raise BadRequest("field is required")
+        values = await self.reader.distinct(
+            given.field, wanted(given, extra, self.now()), limit=given.limit
+        )
+        return _json(FieldValues(field=given.field, count=len(values), values=values))
+
+    async def column(self, request: web.Request) -> web.Response:
+        """Answer with the values of one of `COLUMN_VALUES`."""
+        path, _ = decode(parameters.Column, request.match_info, "path")
+        if path.column not in COLUMN_VALUES:
+            raise BadRequest(f"column is {path.column}, not one of {', '.join(COLUMN_VALUES)}")
+        given, extra = decode(parameters.DistinctColumn, request.query)
+        values = await self.reader.distinct(
+            path.column, wanted(given, extra, self.now()), limit=given.limit
+        )
+        return _json(ColumnValues(column=path.column, values=values))
+
+    async def console_fields(self, _: web.Request) -> web.Response:
+        """Answer with how a console marks ids."""
+        return _json(console.FIELDS)
+
+    async def health(self, _: web.Request) -> web.Response:
+        """Answer 200 always: who polls this wants to know about the process."""
+        try:
+            await self.reader.ping(timeout=self.config.probe_timeout)
+        except Unavailable:
+            return _json(Health(status="degraded", database="disconnected"))
+        return _json(Health(status="healthy", database="connected"))
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """Answer 503 while nothing could be stored or found."""
+        await self.reader.ping(timeout=self.config.probe_timeout)
+        return _json(Ready())
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def routes(
+    config: Api, reader: Reader, *, now: Callable[[], dt.datetime] = _now
+) -> list[web.RouteDef]:
+    """Give the routes of the query API, asking *reader*; *now* is the clock, aware."""
+    answers = Answers(config, reader.within(config.query_timeout), now)
+    return [
+        web.get(f"{PREFIX}/query", answers.query),
+        web.get(f"{PREFIX}/trace/job/{{job_id}}", answers.job),
+        web.get(f"{PREFIX}/trace/request/{{request_id}}", answers.request),
+        web.get(f"{PREFIX}/trace/trace/{{trace_id}}", answers.trace),
+        web.get(f"{PREFIX}/fields", answers.fields),
+        web.get(f"{PREFIX}/distinct", answers.distinct),
+        web.get(f"{PREFIX}/distinct/{{column}}", answers.column),
+        web.get(f"{PREFIX}/console-fields", answers.console_fields),
+        web.get("/health", answers.health),
+        web.get("/ready", answers.ready),
+        web.get("/", pages.index),
+        web.get("/docs", pages.docs),
+        web.get("/openapi.json", openapi.answer),
+    ]
+
+
+def wanted(given: parameters.Conditions, extra: dict[str, str], now: dt.datetime) -> Filter:
+    """Give the filter that parameters ask for, at the time *now*."""
+    start = given.start_time
+    if given.minutes is not None:
+        since = now - dt.timedelta(minutes=given.minutes)
+        start = since if start is None else max(start, since)
+    columns = {name: getattr(given, name) for name in (*TEXTS, *IDS, *NUMBERS)}
+    span = levels.span(given.level) if given.level else None
+    return Filter(
+        columns={name: value for name, value in columns.items() if value is not None},
+        extra=extra,
+        severity=_severity(span, given.min_level),
+        level=given.level if span is None else None,
+        stage_prefix=given.stage_prefix if given.stage is None else None,
+        search=given.search,
+        start=start,
+        end=given.end_time,
+    )
+
+
+def _severity(span: tuple[int, int] | None, min_level: str | None) -> tuple[int, int] | None:
+    if min_level is None:
+        return span
+    least = levels.span(min_level)
+    if least is None:
+        raise invalid("min_level", "Input should be a level's name", min_level)
+    lowest, highest = span or (0, parameters.INT32)
+    return max(lowest, least[0]), highest
+
+
+def _json(answer: object) -> web.Response:
+    return web.Response(body=msgspec.json.encode(answer), content_type="application/json")

@@ -1,0 +1,136 @@
+"""The OpenAPI document, made of the types that decode the requests and shape the answers."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from collector.api.operations import LOGS, OPERATIONS, Operation
+from collector.api.parameters import Conditions
+from collector.api.shapes import Failure, Status
+
+JSON = "application/json"
+PROTOBUF = "application/x-protobuf"
+# How OpenAPI says that a parameter may have any name.
+EXTRA = {
+    "name": "extra",
+    "in": "query",
+    "required": False,
+    "style": "form",
+    "explode": True,
+    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+    "description": "any other name: the exact value of that key of `extra`, or of the resource",
+}
+
+
+async def answer(_: web.Request) -> web.Response:
+    """Answer with the document."""
+    return web.Response(body=msgspec.json.encode(document()), content_type=JSON)
+
+
+@functools.cache
+def document() -> dict[str, Any]:
+    """Give the document; it is made once and not to be changed."""
+    schemas, components = _schemas()
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "pixsim-collector",
+            "version": importlib.metadata.version("pixsim-collector"),
+            "description": "Stores log records and finds them again.",
+        },
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _schemas() -> tuple[dict[Any, Any], dict[str, Any]]:
+    """Give the schema of each type that an operation names, and what these refer to."""
+    named = [
+        kind
+        for operation in OPERATIONS
+        for kind in (operation.in_path, operation.query, operation.body, operation.answer)
+        if kind is not None and not isinstance(kind, dict)
+    ]
+    kinds = list(dict.fromkeys([*named, Failure, Status]))
+    found, components = msgspec.json.schema_components(
+        kinds, ref_template="#/components/schemas/{name}"
+    )
+    schemas = dict(zip(kinds, found, strict=True))
+    for operation in OPERATIONS:  # parameters are written out where they are used
+        for kind in (operation.in_path, operation.query):
+            if kind is not None and kind.__name__ in components:
+                schemas[kind] = components.pop(kind.__name__)
+    return schemas, components
+
+
+def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
+    otlp = operation.path.startswith("/v1/")
+    found: dict[str, Any] = {"summary": operation.summary, "operationId": _id(operation)}
+    in_path = _parameters(schemas.get(operation.in_path), "path")
+    in_query = _parameters(schemas.get(operation.query), "query")
+    if operation.query is not None and issubclass(operation.query, Conditions):
+        in_query.append(EXTRA)
+    if parameters := [*in_path, *in_query]:
+        found["parameters"] = parameters
+    if operation.body is not None:
+        schema = operation.body if isinstance(operation.body, dict) else schemas[operation.body]
+        found["requestBody"] = {"required": True, "content": _content(schema, otlp=otlp)}
+    failure = schemas[Status if otlp else Failure]
+    found["responses"] = {
+        "200": {"description": "done", "content": _answer(operation, schemas)}
+    } | {
+        str(status): {"description": why, "content": _content(failure, otlp=otlp)}
+        for status, why in sorted(operation.failures.items())
+    }
+    return found
+
+
+def _id(operation: Operation) -> str:
+    words = operation.path.removeprefix(LOGS).replace("{", "by_").replace("}", "")
+    return "_".join((operation.method, *filter(None, words.replace("-", "_").split("/")))).replace(
+        ".", "_"
+    )
+
+
+def _answer(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
+    if operation.answer is None:
+        return {"text/html": {"schema": {"type": "string"}}}
+    literal = isinstance(operation.answer, dict)
+    schema = operation.answer if literal else schemas[operation.answer]
+    return _content(schema, otlp=operation.path.startswith("/v1/"))
+
+
+def _content(schema: Any, *, otlp: bool) -> dict[str, Any]:
+    binary = {PROTOBUF: {"schema": {"type": "string", "format": "binary"}}} if otlp else {}
+    return {JSON: {"schema": schema}} | binary
+
+
+def _parameters(schema: dict[str, Any] | None, place: str) -> list[dict[str, Any]]:
+    if schema is None:
+        return []
+    return [
+        _parameter(name, kind, place, required=name in schema.get("required", ()))
+        for name, kind in schema["properties"].items()
+    ]
+
+
+def _parameter(name: str, kind: dict[str, Any], place: str, *, required: bool) -> dict[str, Any]:
+    """Describe a parameter: its absence, not null, says that there is none."""
+    schema = {key: value for key, value in kind.items() if key != "description"}
+    if schema.get("default", 0) is None:
+        del schema["default"]
+    kinds = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    if len(kinds) == 1:
+        schema = {**{key: value for key, value in schema.items() if key != "anyOf"}, **kinds[0]}
+    elif kinds:
+        schema["anyOf"] = kinds
+    described = {"description": kind["description"]} if "description" in kind else {}
+    return {"name": name, "in": place, "required": required, "schema": schema} | described

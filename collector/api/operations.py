@@ -1,0 +1,133 @@
+"""Every operation of the collector, as its OpenAPI document describes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from collector.api import parameters as p
+from collector.api import shapes as s
+from storage.entries import Entry
+
+LOGS = "/api/v1/logs"
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the document says of one path; *answer* None means a page for people."""
+
+    method: str = "get"
+    path: str
+    summary: str
+    answer: Any
+    in_path: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
+    body: Any = None
+    failures: dict[int, str] = {}
+
+
+_WRONG = {422: "a parameter is not of its type"}
+_AWAY = {503: "the database is away, or the query takes too long; try again later"}
+_BODY = {
+    400: "the body cannot be decoded",
+    413: "the body is too large",
+    415: "the body's type or encoding is not one that is read",
+    503: "nothing was stored; send the same again later",
+}
+OPERATIONS = (
+    Operation(
+        method="post",
+        path=f"{LOGS}/ingest",
+        summary="Store one record",
+        body=s.LogEntry,
+        answer=s.Ingested,
+        failures=_BODY | {422: "a field is missing or not of its type"},
+    ),
+    Operation(
+        method="post",
+        path=f"{LOGS}/ingest/batch",
+        summary="Store many records; a bad one never costs a good one",
+        body=s.LogBatch,
+        answer=s.IngestedBatch,
+        failures=_BODY | {422: "`logs` is no list of objects"},
+    ),
+    Operation(
+        method="post",
+        path="/v1/logs",
+        summary="Store records sent by OTLP/HTTP, as protobuf or JSON",
+        body={
+            "type": "object",
+            "description": "OTLP's `ExportLogsServiceRequest`",
+            "properties": {"resourceLogs": {"type": "array", "items": {"type": "object"}}},
+        },
+        answer=s.Exported,
+        failures=_BODY,
+    ),
+    Operation(
+        path=f"{LOGS}/query",
+        summary="Find records, newest first",
+        query=p.Query,
+        answer=s.Found,
+        failures=_WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{LOGS}/trace/job/{{job_id}}",
+        summary="All records of a job, oldest first",
+        in_path=p.Job,
+        query=p.Trace,
+        answer=list[Entry],
+        failures=_WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{LOGS}/trace/request/{{request_id}}",
+        summary="All records of a request, oldest first",
+        in_path=p.Request,
+        query=p.Trace,
+        answer=list[Entry],
+        failures=_WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{LOGS}/trace/trace/{{trace_id}}",
+        summary="All records of a trace, oldest first",
+        in_path=p.TraceId,
+        answer=list[Entry],
+        failures=_WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{LOGS}/fields",
+        summary="The names that a filter may have",
+        query=p.Fields,
+        answer=s.KnownFields,
+        failures=_WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{LOGS}/distinct",
+        summary="The values of a field",
+        query=p.Distinct,
+        answer=s.FieldValues,
+        failures={400: "`field` is empty"} | _WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{LOGS}/distinct/{{column}}",
+        summary="The values of a column that has few",
+        in_path=p.Column,
+        query=p.DistinctColumn,
+        answer=s.ColumnValues,
+        failures={400: "`column` is not one of those allowed"} | _WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{LOGS}/console-fields",
+        summary="How a console marks the ids in its lines",
+        answer=s.ConsoleFields,
+    ),
+    Operation(path="/health", summary="Whether the database answers", answer=s.Health),
+    Operation(
+        path="/ready",
+        summary="Whether requests can be served",
+        answer=s.Ready,
+        failures={503: "the database is away"},
+    ),
+    Operation(path="/", summary="What this is", answer=None),
+    Operation(path="/docs", summary="This API, for people", answer=None),
+    Operation(path="/openapi.json", summary="This document", answer={"type": "object"}),
+)

@@ -1,0 +1,176 @@
+"""The bodies of answers, and of the requests that the OpenAPI document describes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from storage.entries import Entry  # noqa: TC001  msgspec reads the annotations
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of records, newest first."""
+
+    logs: list[Entry]
+    items: Annotated[list[Entry], msgspec.Meta(description="the same as `logs`")]
+    total: Annotated[int | None, msgspec.Meta(description="of all pages; null where not asked for")]
+    limit: int
+    offset: int
+    has_more: bool
+
+
+class KnownFields(msgspec.Struct, frozen=True, kw_only=True):
+    """The names that a filter may have."""
+
+    service: str | None
+    fields: Annotated[list[str], msgspec.Meta(description="columns and keys of `extra`")]
+    dynamic: Annotated[list[str], msgspec.Meta(description="keys of `extra`")]
+    count: Annotated[int, msgspec.Meta(description="how many records were looked at")]
+
+
+class FieldValues(msgspec.Struct, frozen=True, kw_only=True):
+    """The values of a field, sorted."""
+
+    field: str
+    count: int
+    values: list[str | float]
+
+
+class ColumnValues(msgspec.Struct, frozen=True, kw_only=True):
+    """The values of a column, sorted."""
+
+    column: str
+    values: list[str | float]
+
+
+class ConsoleField(msgspec.Struct, frozen=True, kw_only=True):
+    """How a console marks one ``name=value`` in a line."""
+
+    name: str
+    color: str
+    clickable: bool
+    pattern: str
+    description: str
+
+
+class ConsoleFields(msgspec.Struct, frozen=True, kw_only=True):
+    """How a console marks the ids in its lines."""
+
+    fields: list[ConsoleField]
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the database answers."""
+
+    status: Literal["healthy", "degraded"]
+    database: Literal["connected", "disconnected"]
+    redis: None = None
+    providers: list[str] = []
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """The collector takes requests."""
+
+    status: Literal["ready"] = "ready"
+
+
+class Detail(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing wrong with a request, and where."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+    input: Any = None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why there is no answer."""
+
+    detail: str | list[Detail]
+
+
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A record as it is sent; keys not listed are kept in `extra`."""
+
+    level: str
+    service: str
+    timestamp: Annotated[
+        str | None, msgspec.Meta(description="ISO 8601; UTC where no zone is given")
+    ] = None
+    env: str | None = "dev"
+    msg: str | None = None
+    request_id: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    job_id: int | str | None = None
+    submission_id: int | str | None = None
+    artifact_id: int | str | None = None
+    generation_id: int | str | None = None
+    provider_job_id: str | None = None
+    provider_id: str | None = None
+    operation_type: str | None = None
+    stage: str | None = None
+    channel: str | None = None
+    domain: str | None = None
+    user_id: int | str | None = None
+    error: str | None = None
+    error_type: str | None = None
+    duration_ms: float | None = None
+    attempt: int | None = None
+    extra: dict[str, Any] | None = None
+
+
+class LogBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Records as they are sent; one that lacks level or service is stored all the same."""
+
+    logs: list[dict[str, Any]]
+
+
+class Ingested(msgspec.Struct, frozen=True, kw_only=True):
+    """A record was stored."""
+
+    success: bool
+    log_id: int | None
+    count: int | None
+    message: str
+
+
+class RefusedEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One record of a batch that was not stored."""
+
+    index: int
+    field: str | None
+    reason: str
+
+
+class IngestedBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """How many records were stored; at most 20 of those refused are listed."""
+
+    success: bool
+    log_id: int | None
+    count: int
+    message: str
+    rejected: int
+    errors: list[RefusedEntry]
+
+
+class PartialSuccess(msgspec.Struct, frozen=True, kw_only=True):
+    """What an OTLP sender is told of records that were not stored."""
+
+    rejectedLogRecords: str = "0"  # noqa: N815  OTLP's name
+    errorMessage: str = ""  # noqa: N815
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """OTLP's ``ExportLogsServiceResponse``; empty when all was stored."""
+
+    partialSuccess: PartialSuccess | None = None  # noqa: N815
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """OTLP's error, a ``google.rpc.Status``."""
+
+    code: int
+    message: str
+    details: list[dict[str, Any]] = []
