@@ -1,0 +1,198 @@
+"""How the text of a request becomes parameters, and these a filter."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+
+import pytest
+
+from collector.api import handlers, parameters
+from collector.api.decoding import decode
+from collector.api.times import moment
+from collector.errors import Unprocessable
+from storage.filters import IDS, NUMBERS, TEXTS, Filter
+
+NOW = dt.datetime(2025, 11, 13, 12, tzinfo=dt.UTC)
+INT64 = 2**63 - 1
+
+
+def utc(*fields):
+    return dt.datetime(*fields, tzinfo=dt.UTC)
+
+
+TIMES = [
+    pytest.param("2025-11-13T00:30:00.123456Z", utc(2025, 11, 13, 0, 30, 0, 123456), id="Z"),
+    pytest.param("2025-11-13T00:30:00", utc(2025, 11, 13, 0, 30), id="naive is UTC"),
+    pytest.param("2025-11-13T02:30:00+02:00", utc(2025, 11, 13, 0, 30), id="offset"),
+    pytest.param("2025-11-13T02:30:00 02:00", utc(2025, 11, 13, 0, 30), id="unescaped plus"),
+    pytest.param("2025-11-13 00:30", utc(2025, 11, 13, 0, 30), id="space"),
+    pytest.param("2025-11-13", utc(2025, 11, 13), id="date"),
+    pytest.param("20251113", utc(2025, 11, 13), id="date without dashes"),
+    pytest.param("1763035200", NOW, id="Unix seconds"),
+    pytest.param("1763035200.5", NOW + dt.timedelta(seconds=0.5), id="Unix fraction"),
+    pytest.param("1763035200000", NOW, id="Unix milliseconds"),
+    pytest.param("0", utc(1970, 1, 1), id="Unix zero"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), TIMES)
+def test_moment(text, expected):
+    """
+    A time is ISO 8601 with or without a zone, a date, or a Unix number.
+    """
+    assert expected == moment(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["yesterday", "2025-13-01", "9" * 40, "-" + "9" * 14, "0001-01-01T00:00+23:00", "nan"]
+)
+def test_moment_refused(text):
+    """
+    What is no time of the years 1 to 9999 is refused.
+    """
+    with pytest.raises(ValueError, match="Input should be"):
+        moment(text)
+
+
+def details(shape, given):
+    with pytest.raises(Unprocessable) as caught:
+        decode(shape, given)
+    return caught.value.details
+
+
+REFUSED = [
+    ({"limit": "0"}, "limit", "greater_than_equal", "Input should be greater than or equal to 1"),
+    ({"limit": "1001"}, "limit", "less_than_equal", "Input should be less than or equal to 1000"),
+    ({"limit": "ten"}, "limit", "int_parsing", "Input should be a valid integer"),
+    ({"limit": "1.5"}, "limit", "int_parsing", "Input should be a valid integer"),
+    ({"limit": "9" * 30}, "limit", "less_than_equal", None),
+    ({"offset": "-1"}, "offset", "greater_than_equal", None),
+    ({"offset": str(INT64 + 1)}, "offset", "less_than_equal", None),
+    ({"minutes": "0"}, "minutes", "greater_than", None),
+    ({"minutes": "nan"}, "minutes", None, None),
+    ({"minutes": "inf"}, "minutes", "less_than_equal", None),
+    ({"job_id": str(INT64 + 1)}, "job_id", "value_error", None),
+    ({"job_id": "9" * 5000}, "job_id", "value_error", None),
+    ({"id": "x"}, "id", "int_parsing", None),
+    ({"severity_number": str(2**31)}, "severity_number", "less_than_equal", None),
+    ({"total": "maybe"}, "total", "literal_error", None),
+    ({"start_time": "soon"}, "start_time", "value_error", None),
+    ({"search": "a\0b"}, "search", "value_error", "Input should have no NUL character"),
+    ({"any": "\0"}, "any", "value_error", None),
+    ({"a\0": "b"}, "a\0", "value_error", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "kind", "message"), REFUSED, ids=[str(case[0])[:40] for case in REFUSED]
+)
+def test_refused_parameter(given, name, kind, message):
+    """
+    A wrong parameter is named with its place, its value, and what it should be.
+    """
+    (detail,) = details(parameters.Query, given)
+
+    assert (["query", name], given[name]) == (detail["loc"], detail["input"])
+    assert kind in {None, detail["type"]}
+    assert message in {None, detail["msg"]}
+
+
+def test_everything_wrong_is_said_at_once():
+    """
+    Of several wrong parameters each is reported, and a missing one too.
+    """
+    found = details(parameters.Distinct, {"limit": "x", "job_id": "9" * 20})
+
+    assert {"limit", "job_id", "field"} == {detail["loc"][1] for detail in found}
+    assert "missing" in {detail["type"] for detail in found}
+
+
+def test_empty_is_no_filter():
+    """
+    An empty value is as if it were not given, but a required one is.
+    """
+    given, extra = decode(parameters.Distinct, {"field": "", "service": "", "queue": "", "x": "1"})
+
+    assert parameters.Distinct(field="") == given
+    assert {"x": "1"} == extra
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("12", 12),
+        (" 12", 12),
+        ("+12", 12),
+        ("-12", -12),
+        ("12.0", 12),
+        ("007", 7),
+        (str(INT64), INT64),
+        ("ingestion-55", "ingestion-55"),
+        ("1.5", "1.5"),
+        ("١٢", "١٢"),
+    ],
+)
+def test_identifiers(text, expected):
+    """
+    An id is a whole number where its text is one.
+    """
+    given, _ = decode(parameters.Query, {"job_id": text})
+
+    assert expected == given.job_id
+
+
+def test_every_column_is_a_parameter():
+    """
+    The query API filters by every column that storage can filter by.
+    """
+    assert {*TEXTS, *IDS, *NUMBERS} <= {*parameters.Conditions.__struct_fields__}
+
+
+def wanted(**given):
+    decoded, extra = decode(parameters.Query, given)
+    return handlers.wanted(decoded, extra, NOW)
+
+
+WANTED = [
+    ({}, Filter()),
+    ({"service": "api", "job_id": "7"}, Filter(columns={"service": "api", "job_id": 7})),
+    ({"duration_ms": "1.5"}, Filter(columns={"duration_ms": 1.5})),
+    ({"duration_ms": "nan"}, Filter(columns={"duration_ms": "nan"})),
+    ({"queue": "q", "limit": "5"}, Filter(extra={"queue": "q"})),
+    ({"level": "WARN"}, Filter(severity=(13, 16))),
+    ({"level": "fatal"}, Filter(severity=(21, 24))),
+    ({"level": "Loud"}, Filter(level="Loud")),
+    ({"min_level": "warning"}, Filter(severity=(13, 2**31 - 1))),
+    ({"min_level": "error", "level": "critical"}, Filter(severity=(21, 24))),
+    ({"stage_prefix": "a", "stage": "b"}, Filter(columns={"stage": "b"})),
+    ({"minutes": "60"}, Filter(start=NOW - dt.timedelta(hours=1))),
+    ({"minutes": "60", "start_time": "2025-11-13T11:30Z"}, Filter(start=utc(2025, 11, 13, 11, 30))),
+    ({"end_time": "2025-11-13"}, Filter(end=utc(2025, 11, 13))),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), WANTED, ids=[str(case[0]) for case in WANTED])
+def test_wanted(given, expected):
+    """
+    Parameters become the filter they say.
+    """
+    assert expected == wanted(**given)
+
+
+def test_unknown_least_level():
+    """
+    A least level must be one that has a number.
+    """
+    with pytest.raises(Unprocessable, match=r"query\.min_level"):
+        wanted(min_level="loud")
+
+
+def test_minutes_never_overflow():
+    """
+    The longest window still begins at a time.
+    """
+    found = wanted(minutes=str(parameters.TEN_YEARS))
+
+    assert found.start is not None
+    assert math.isclose(10, (NOW - found.start).days / 365, rel_tol=0.01)
