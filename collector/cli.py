@@ -78,7 +78,11 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> None:
         found = commands.add_parser(
-            name, parents=[configured], help=text, description=f"{text[0].upper()}{text[1:]}."
+            name,
+            parents=[configured],
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            allow_abbrev=False,
         )
         found.set_defaults(command=command)
         if name == "migrate":
@@ -99,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
             help="send a stream of a made-up pixsim's records to a collector that runs",
             description="Send records of several services through both receivers, with jobs that"
             " are retried and fail, and say where to look at them.",
+            allow_abbrev=False,
         )
     )
     return parser

@@ -13,32 +13,62 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from collector import api
 from collector.api import Api
 from collector.correlation import Correlation
 from collector.exporters.postgres import Postgres
+from collector.receivers import otlp, pixsim
 from collector.receivers.otlp import Otlp
 from collector.receivers.pixsim import Pixsim
 from collector.sections import Section  # noqa: TC001  msgspec reads the annotations
+from collector.server import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from collector.pipeline import Submit
+    from storage.reader import Reader
 
 GROUP = "pixsim_collector.components"
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):
-    """What a type name stands for."""
+    """
+    What a type name stands for: the type of its settings, and what makes it run with them.
+
+    ``create`` gives, by the kind of component,
+
+    * a `Listener` of a receiver, from its name, its settings, the `Correlation` and `Submit`;
+    * a `Process` of a processor, from its settings;
+    * a `Listener` of an extension, from its settings and the `Reader`.
+
+    Those that `collector.service` knows itself, the store and the correlation, have none.
+    """
 
     config: type[Section]
-    # What `collector.service` makes it run with; those it knows itself need none.
     create: Any = None
 
 
+def _pixsim(_name: str, config: Pixsim, _correlation: Correlation, submit: Submit) -> Listener:
+    return Listener(config, pixsim.routes(config, submit))
+
+
+def _otlp(_name: str, config: Otlp, correlation: Correlation, submit: Submit) -> Listener:
+    return Listener(config.protocols.http, otlp.routes(config, correlation, submit))
+
+
+def _api(config: Api, reader: Reader) -> Listener:
+    return Listener(config, api.routes(config, reader))
+
+
 BUILT_IN: dict[str, dict[str, Component]] = {
-    "receivers": {"pixsim": Component(config=Pixsim), "otlp": Component(config=Otlp)},
+    "receivers": {
+        "pixsim": Component(config=Pixsim, create=_pixsim),
+        "otlp": Component(config=Otlp, create=_otlp),
+    },
     "processors": {"correlation": Component(config=Correlation)},
     "exporters": {"postgres": Component(config=Postgres)},
-    "extensions": {"api": Component(config=Api)},
+    "extensions": {"api": Component(config=Api, create=_api)},
 }
 
 

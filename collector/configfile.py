@@ -128,11 +128,11 @@ def _complete(service: Service, root: Node, components: Mapping[str, Mapping[str
         **{
             kind: tuple(components[kind])
             for kind in Pipeline.__struct_fields__
-            if root.at(*rules.PIPELINE, kind) is None
+            if root.given(*rules.PIPELINE, kind) is None
         },
     )
     found = msgspec.structs.replace(service, pipelines=Pipelines(logs=logs))
-    if root.at("service", "extensions") is None:
+    if root.given("service", "extensions") is None:
         found = msgspec.structs.replace(found, extensions=tuple(components["extensions"]))
     return found
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 TICK = 0.1  # seconds between two rounds of requests
 ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=10)
-TRIES = 10  # a second apart, for a collector that says 503
+TRIES = 10  # for a collector that says 503
+BUSY_WAIT = 1.0  # seconds between them
 USER_AGENT = "pixsim-collector-demo"
 
 
@@ -154,7 +155,7 @@ async def _post(
             return
         if answer.status != 503:
             break
-        await asyncio.sleep(1)
+        await asyncio.sleep(BUSY_WAIT)
     raise Failed(f"{url}: answers {answer.status}: {text[:200].strip()}")
 
 

@@ -56,11 +56,16 @@ class Node(msgspec.Struct):
         return self.value
 
     def at(self, *path: str) -> Node | None:
-        """Give what the mappings of *path* hold; ``None`` where one lacks it or has nothing."""
+        """Give what the mappings of *path* hold there, if anything."""
         node: Node | None = self
         for name in path:
             node = node.value.get(name) if node and isinstance(node.value, dict) else None
-        return node if node and node.value is not None else None
+        return node
+
+    def given(self, *path: str) -> Node | None:
+        """Give what is at *path*, unless it is left empty."""
+        node = self.at(*path)
+        return None if node is None or node.value is None else node
 
 
 def parse(text: str, environ: Mapping[str, str]) -> tuple[Node, list[Problem]]:

@@ -40,19 +40,25 @@ class Checks:
     def _used(self, kind: str) -> list[str]:
         """Give the names of *kind* that run, and check that they are some."""
         where = ("service", kind) if kind == "extensions" else (*PIPELINE, kind)
-        path, defined, node = ".".join(where), self._components[kind], self._root.at(*where)
+        path, defined, node = ".".join(where), self._components[kind], self._root.given(*where)
         if node is None:
             names = list(defined)
         else:
             names = self._named(node, path, kind)
             for name in defined.keys() - set(names):
                 self.warnings.append(Problem(self._line(kind, name), f"{kind}.{name}", "not used"))
-        empty = node.value == [] if node else not defined
-        if empty and kind in {"receivers", "exporters"}:
+        if kind in {"receivers", "exporters"}:
+            self._some(kind, path, node)
+        return [name for name in dict.fromkeys(names) if name in defined]
+
+    def _some(self, kind: str, path: str, node: Node | None) -> None:
+        """Check that *node*, or without it the section *kind*, names anything."""
+        section = self._root.given(kind)
+        misshapen = section is not None and not isinstance(section.value, dict)
+        if node.value == [] if node else not self._components[kind] and not misshapen:
             line = node.line if node else self._line(kind)
             message = f"expected at least one of the {kind}, found none"
             self.problems.append(Problem(line, path, message))
-        return [name for name in names if name in defined]
 
     def _named(self, node: Node, path: str, kind: str) -> list[str]:
         names: list[str] = []

@@ -18,9 +18,9 @@ _PASSWORD = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
 _PARAMETER = re.compile(r"(password=)[^&\s]*", re.IGNORECASE)
 
 
-def hidden(_value: str) -> str:
-    """Give what is shown of a secret: nothing."""
-    return HIDDEN
+def hidden(value: str) -> str:
+    """Give what is shown of a secret: whether there is one."""
+    return HIDDEN if value else ""
 
 
 def without_password(url: str) -> str:

@@ -1,0 +1,214 @@
+"""The command: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from collector import cli, configfile, service
+from storage import migrate
+from storage.errors import Unavailable
+
+BROKEN = "receivers:\n  otlp:\n    protocol: {}\nservice:\n  shutdown_timeout: 0\n"
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    """An empty working directory, and no database in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    return tmp_path
+
+
+@pytest.fixture(name="run")
+def _run(capsys):
+    """A function that runs the command: its exit code, stdout and stderr."""
+
+    def run(*arguments):
+        try:
+            code = cli.main(arguments)
+        except SystemExit as exc:  # argparse
+            code = exc.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["migrate"], ["check-config"], ["print-config"], ["demo"]]
+)
+def test_help(run, command):
+    """
+    Every command describes itself.
+    """
+    code, out, err = run(*command, "--help")
+
+    assert (0, "") == (code, err)
+    assert out.startswith(" ".join(["usage: pixsim-collector", *command]))
+
+
+def test_version(run):
+    """
+    The version is that of the installed distribution.
+    """
+    code, out, _ = run("--version")
+
+    assert code == 0
+    assert re.fullmatch(r"pixsim-collector \d+\.\d+\.\d+\n", out)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["sevre"], ["migrate", "down"], ["serve", "--conf", "x"], ["demo", "--rate=0"]],
+)
+def test_misuse(run, arguments):
+    """
+    A command line that makes no sense is exit code 2, with the usage.
+    """
+    code, _, err = run(*arguments)
+
+    assert code == 2
+    assert err.startswith("usage: pixsim-collector")
+
+
+@pytest.mark.parametrize(
+    "command", [["serve"], ["check-config"], ["print-config"], ["migrate", "current"]]
+)
+def test_bad_config(run, command):
+    """
+    Problems of the configuration are a line each on stderr, and exit code 2.
+    """
+    Path("bad.yaml").write_text(BROKEN)
+
+    expected = (
+        "pixsim-collector: bad.yaml:3: receivers.otlp.protocol:"
+        " unknown key, did you mean protocols?\n"
+        "pixsim-collector: bad.yaml:5: service.shutdown_timeout:"
+        " expected a number of seconds above 0, found 0\n"
+    )
+    assert (2, "", expected) == run(*command, "--config", "bad.yaml")
+
+
+def test_check_config(run):
+    """
+    A valid configuration is exit code 0; what is odd in it goes to stderr.
+    """
+    Path("config.yaml").write_text("service: {extensions: []}\n")
+
+    expected = "pixsim-collector: warning: config.yaml: extensions.api: not used\n"
+    assert run("check-config") == (0, "the configuration is valid\n", expected)
+
+
+def test_print_config(run, monkeypatch):
+    """
+    print-config shows what is in effect, on stdout, and no password.
+    """
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:hunter2@db/logs")
+
+    code, out, err = run("print-config")
+
+    assert (0, "") == (code, err)
+    assert "dsn: postgresql://me:***@db/logs\n" in out
+    assert "hunter2" not in out
+
+
+def test_migrate_sql(run):
+    """
+    `migrate sql` shows the schema without a database.
+    """
+    code, out, _ = run("migrate", "sql")
+
+    assert code == 0
+    assert "CREATE TABLE log_entries" in out
+
+
+def test_migrate(run, monkeypatch):
+    """
+    `migrate` runs on the configured database, and shows where that is then.
+    """
+    monkeypatch.setenv("DATABASE_URL", "postgresql://db/logs")
+    upgraded = []
+    monkeypatch.setattr(migrate, "upgrade", upgraded.append)
+    monkeypatch.setattr(migrate, "current", lambda dsn: "0001" if dsn in upgraded else None)
+
+    assert run("migrate", "current") == (0, "no migration\n", "")
+    assert run("migrate", "upgrade") == (0, "0001\n", "")
+    assert upgraded == ["postgresql://db/logs"]
+
+
+def test_database_away(run, monkeypatch):
+    """
+    A database that cannot be reached is one line and exit code 2.
+    """
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:hunter2@127.0.0.1:1/logs")
+
+    code, out, err = run("migrate", "upgrade")
+
+    assert (2, "") == (code, out)
+    assert re.fullmatch(r"pixsim-collector: .*127\.0\.0\.1.*\n", err)
+    assert "hunter2" not in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_stops_on_a_signal(run, monkeypatch, number):
+    """
+    A signal asks the collector to stop; it ends by itself, with exit code 0.
+    """
+    served = []
+
+    async def serve(config, stop):
+        os.kill(os.getpid(), number)
+        await asyncio.wait_for(stop.wait(), 5)
+        served.append(config)
+
+    monkeypatch.setattr(service, "serve", serve)
+
+    code, out, _ = run("serve")
+
+    assert (0, "") == (code, out)
+    assert [configfile.load(None).config] == served
+
+
+@pytest.mark.parametrize(
+    ("exc", "expected"),
+    [
+        pytest.param(Unavailable("no route to db"), "no route to db", id="database"),
+        pytest.param(OSError(98, "address already in use"), "address already in use", id="port"),
+        pytest.param(PermissionError(13, "not allowed", "data"), "data: not allowed", id="folder"),
+        pytest.param(
+            ExceptionGroup("tasks", [Unavailable("connection lost")]), "connection lost", id="group"
+        ),
+    ],
+)
+def test_serve_fails(run, monkeypatch, exc, expected):
+    """
+    What the operator can mend is one line, without a traceback.
+    """
+
+    async def serve(config, stop):
+        raise exc
+
+    monkeypatch.setattr(service, "serve", serve)
+
+    assert (2, "", f"pixsim-collector: {expected}\n") == run("serve")
+
+
+@pytest.mark.parametrize("exc", [KeyError("x"), ExceptionGroup("", [OSError(), KeyError("x")])])
+def test_bug(run, monkeypatch, exc):
+    """
+    A bug is a traceback.
+    """
+
+    async def serve(config, stop):
+        raise exc
+
+    monkeypatch.setattr(service, "serve", serve)
+
+    with pytest.raises(type(exc)):
+        run("serve")
