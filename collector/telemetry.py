@@ -38,9 +38,9 @@ senders = Counter(
     "Log records accepted, by receiver and the product name of the sender's User-Agent.",
     ("receiver", "sender"),
 )
-waiting_bytes = Gauge(
-    "pixsim_writer_waiting_bytes",
-    "Bytes of requests that wait for their commit.",
+in_flight_bytes = Gauge(
+    "pixsim_in_flight_bytes",
+    "Bytes of requests from their arrival to their answer.",
 )
 commit_seconds = Histogram(
     "pixsim_commit_seconds",

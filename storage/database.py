@@ -13,6 +13,8 @@ from storage.errors import translated
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+Pool = asyncpg.Pool
+
 SETTINGS = {
     "application_name": "pixsim-collector",
     "synchronous_commit": "on",  # an acknowledged record is on disk, whatever the server's default

@@ -39,6 +39,7 @@ class Rejected(StorageError):
 _DATA_ERRORS = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
     asyncpg.UntranslatableCharacterError,
     OverflowError,
     UnicodeEncodeError,

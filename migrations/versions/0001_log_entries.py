@@ -110,7 +110,8 @@ CREATE INDEX log_entries_severe ON log_entries (timestamp) WHERE severity_number
 CREATE INDEX log_entries_service_severe ON log_entries (service, timestamp)
     WHERE severity_number >= 13;
 CREATE INDEX log_entries_job_id ON log_entries (job_id) WHERE job_id IS NOT NULL;
-CREATE INDEX log_entries_job_text ON log_entries ((extra ->> 'job_id'))
+-- a hash, because an entry of a btree may have no more than 2,704 bytes
+CREATE INDEX log_entries_job_text ON log_entries USING hash ((extra ->> 'job_id'))
     WHERE job_id IS NULL AND (extra ->> 'job_id') IS NOT NULL;
 CREATE INDEX log_entries_request_id ON log_entries (request_id) WHERE request_id IS NOT NULL;
 CREATE INDEX log_entries_trace_id ON log_entries (trace_id) WHERE trace_id IS NOT NULL;

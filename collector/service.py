@@ -1,0 +1,165 @@
+"""The whole program: what it is made of, and in which order it starts and, backwards, stops."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from collector import components, telemetry
+from collector.body import InFlight
+from collector.correlation import Correlation
+from collector.pipeline import pipeline
+from collector.server import Listener, listening
+from storage import database, embedded, migrate, partitions, writer
+from storage.errors import StorageError
+from storage.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from collector.config import Config
+    from collector.exporters.postgres import Postgres
+    from collector.pipeline import Submit
+
+log = structlog.get_logger()
+
+READERS = 8  # connections for queries
+HOUSEKEEPING_INTERVAL = 600.0  # seconds
+
+WELCOME = """
+Send a line, and read it back:
+
+  curl -s {0}/api/v1/logs/ingest -H 'Content-Type: application/json' \\
+    -d '{{"level": "INFO", "service": "api", "msg": "hello", "job_id": 123}}'
+  curl -s {0}/api/v1/logs/trace/job/123
+
+`make demo` sends many. The API is described at {0}/docs. Ctrl-C stops the collector.
+
+"""
+
+
+async def serve(config: Config, stop: asyncio.Event) -> None:
+    """
+    Run until *stop* is set: then refuse new requests, answer those under way, write what waits.
+
+    Raises:
+        Unavailable: the database cannot be reached at the start.
+        OSError: an endpoint is taken.
+    """
+    postgres = config.store
+    async with AsyncExitStack() as stack:
+        dsn = stack.enter_context(_database(postgres))
+        if postgres.migrate_at_start:
+            await asyncio.to_thread(migrate.upgrade, dsn)
+        # Two pools: however many queries run, commits have their connections.
+        pool = await stack.enter_async_context(
+            database.connected(dsn, size=postgres.connections + 1)
+        )
+        readers = await stack.enter_async_context(database.connected(dsn, size=READERS))
+        await stack.enter_async_context(_housekeeping(pool, postgres))
+        log_writer = await stack.enter_async_context(
+            writer.writing(pool, _writer_config(postgres), _committed)
+        )
+        in_flight = InFlight(postgres.max_in_flight_bytes)
+        telemetry.in_flight_bytes.set_function(lambda: in_flight.held)
+        urls = await stack.enter_async_context(
+            listening(
+                _listeners(config, log_writer.submit, Reader(readers)),
+                in_flight,
+                shutdown_timeout=config.service.shutdown_timeout,
+            )
+        )
+        log.info("listening", urls=urls)
+        sys.stdout.write(WELCOME.format(urls[0]))
+        await stop.wait()
+        log.info("stopping")
+    log.info("stopped")
+
+
+@contextmanager
+def _database(postgres: Postgres) -> Iterator[str]:
+    if not postgres.embedded:
+        yield postgres.dsn
+        return
+    with embedded.running(Path(postgres.data_folder)) as dsn:
+        log.info("embedded_postgres_started", dsn=dsn)
+        yield dsn
+
+
+def _writer_config(postgres: Postgres) -> writer.WriterConfig:
+    return writer.WriterConfig(
+        connections=postgres.connections,
+        commit_records=postgres.commit_records,
+        commit_timeout=postgres.commit_timeout,
+    )
+
+
+def _committed(seconds: float, records: int) -> None:
+    telemetry.commit_seconds.observe(seconds)
+    telemetry.commit_records.observe(records)
+
+
+def _listeners(config: Config, write: Submit, reader: Reader) -> list[Listener]:
+    """Make the components that the service names, each with the routes it serves."""
+    catalog = components.Catalog()
+    logs = config.service.pipelines.logs
+    # Names become columns while a record is decoded, so this one is no stage of its own.
+    chosen = (config.processors[name] for name in logs.processors)
+    nothing = Correlation(attributes={})
+    correlation = next((c for c in chosen if isinstance(c, Correlation)), nothing)
+    processes = [
+        catalog.create("processors", name)(config.processors[name])
+        for name in logs.processors
+        if not isinstance(config.processors[name], Correlation)
+    ]
+    submit = pipeline(processes, write)
+    receivers = [
+        catalog.create("receivers", name)(name, config.receivers[name], correlation, submit)
+        for name in logs.receivers
+    ]
+    extensions = [
+        catalog.create("extensions", name)(config.extensions[name], reader)
+        for name in config.service.extensions
+    ]
+    return receivers + extensions
+
+
+@asynccontextmanager
+async def _housekeeping(pool: database.Pool, postgres: Postgres) -> AsyncIterator[None]:
+    """Keep the partitions in order, first before the block and then beside it."""
+    await _maintain(pool, postgres)
+
+    async def repeat() -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_INTERVAL)
+            await _maintain(pool, postgres)
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(repeat(), name="housekeeping")
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+async def _maintain(pool: database.Pool, postgres: Postgres) -> None:
+    try:
+        done = await partitions.maintain(
+            pool,
+            dt.datetime.now(dt.UTC).date(),
+            ahead=postgres.partitions_ahead,
+            keep=postgres.retention or None,
+        )
+    except (
+        StorageError
+    ) as exc:  # rows go to the default partition meanwhile; the next time mends it
+        log.warning("housekeeping_failed", error=str(exc))
+    else:
+        for line in done:
+            log.info("housekeeping", did=line)
