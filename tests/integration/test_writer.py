@@ -69,7 +69,7 @@ async def test_ids_ascend_in_order_of_arrival(pool):
         pytest.param({"msg": "a\0b"}, "0x00", id="NUL in text"),
         pytest.param({"extra": {"a": "\0"}}, "Unicode", id="NUL in jsonb"),
         pytest.param({"msg": "\ud800"}, "surrogates", id="lone surrogate"),
-        pytest.param({"request_id": TOO_LONG}, "index row size", id="too long for an index"),
+        pytest.param({"request_id": TOO_LONG}, "index row", id="too long for an index"),
         pytest.param({"job_id": 2**63}, "out of int64 range", id="beyond int64"),
     ],
 )
