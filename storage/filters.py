@@ -153,19 +153,21 @@ def _extra(found: Where, key: str, text: str) -> str:
 
 
 def _search(found: Where, text: str) -> str:
+    # COLLATE "C" takes half the time and knows no upper case beyond ASCII.
+    collate = 'COLLATE "C"' if text.isascii() else 'COLLATE "default"'
     pattern = found.bind(_containing(text))
+    # All columns are looked through at once; what stands between them isn't in the text.
+    between = found.bind(next(char for char in map(chr, range(1, 0xD800)) if char not in text))
+    columns = f"concat_ws({between}, {', '.join(SEARCHED)}) {collate} ILIKE {pattern}"
     # All of `extra` as text is quicker to look through than its values one by one, and holds
     # each of them as JSON writes it.
     written = found.bind(_containing(msgspec.json.encode(text)[1:-1].decode()))
-    # COLLATE "C", which most columns have, knows no upper case beyond ASCII.
-    columns = (f'{name} COLLATE "default" ILIKE {pattern}' for name in SEARCHED)
-    extra = (
-        f"(extra::text ILIKE {written} AND EXISTS ("
+    return (
+        f"{columns} OR (extra::text {collate} ILIKE {written} AND EXISTS ("
         "SELECT FROM jsonb_path_query(extra, 'strict $.**') value"
         " WHERE jsonb_typeof(value) NOT IN ('object', 'array')"
-        f" AND value #>> '{{}}' ILIKE {pattern}))"
+        f" AND (value #>> '{{}}') {collate} ILIKE {pattern}))"
     )
-    return " OR ".join((*columns, extra))
 
 
 def _containing(text: str) -> str:

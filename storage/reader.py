@@ -32,12 +32,14 @@ OLDEST = "e.timestamp, e.id"
 # Fields whose values keep their type; every other name is a key of `extra`.
 DISTINCT = frozenset({"level", *filters.TEXTS, *filters.IDS, "severity_number"}) - {"error"}
 
-# A plan is made for the values at hand: what suits a minute doesn't suit a month.
 BEGIN = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL statement_timeout = {milliseconds};
-SET LOCAL plan_cache_mode = force_custom_plan
+SET LOCAL plan_cache_mode = {plan}
 """
+# The best plan of a filter depends on its values: what suits a minute doesn't suit a month.
+# A trace always goes by its index, and with many partitions planning is most of its time.
+FILTER, TRACE = "force_custom_plan", "force_generic_plan"
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +56,6 @@ class Reader:
     def __init__(self, pool: asyncpg.Pool, *, timeout: float = 30.0) -> None:
         self._pool = pool
         self._timeout = timeout
-        self._begin = BEGIN.format(milliseconds=max(1, int(timeout * 1000)))
 
     def within(self, timeout: float) -> Reader:
         """Give a reader of the same records with another limit."""
@@ -134,7 +135,7 @@ class Reader:
     async def _trace(self, name: str, value: str | int, *, expand: bool) -> list[Entry]:
         where = filters.Where()
         condition = filters.column(where, name, value)
-        async with self._reading() as connection:
+        async with self._reading(TRACE) as connection:
             if expand:
                 touched = await connection.fetch(
                     "SELECT DISTINCT trace_id FROM log_entries"
@@ -147,11 +148,12 @@ class Reader:
         return [entry(row) for row in rows]
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[PoolConnectionProxy]:
+    async def _reading(self, plan: str = FILTER) -> AsyncIterator[PoolConnectionProxy]:
         """Hold a connection whose statements read one snapshot, each within the time limit."""
         with translated():
             async with self._pool.acquire(timeout=self._timeout) as connection:
-                await connection.execute(self._begin)
+                milliseconds = max(1, int(self._timeout * 1000))
+                await connection.execute(BEGIN.format(milliseconds=milliseconds, plan=plan))
                 try:
                     yield connection
                 except asyncpg.QueryCanceledError as exc:

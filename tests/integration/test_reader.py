@@ -165,6 +165,8 @@ SEARCHES = [
     pytest.param("ÄRGER", ["umlaut", "stage"], id="case beyond ASCII"),
     pytest.param("42", ["number"], id="a number's digits"),
     pytest.param('", "', [], id="nothing between the values"),
+    pytest.param("x\x1fy", [], id="nothing between the columns"),
+    pytest.param("\x01", [], id="nor by another separator"),
 ]
 
 
@@ -191,7 +193,7 @@ async def test_search(pool, reader, text, expected):
         record(msg="umlaut", extra={"text": "ärger"}),
         record(msg="stage", stage="der ärger"),
         record(msg="number", extra={"answer": 142}),
-        record(msg="strings", extra={"a": ["x", "y"], "b": None}),
+        record(msg="strings x", error="y", extra={"a": ["x", "y"], "b": None}),
     )
 
     assert expected == await found(reader, search=text)
@@ -431,8 +433,8 @@ async def test_lookups_use_indexes(pool, reader, many, ask, monkeypatch):
     explained = []
     reading = reader._reading
 
-    def explaining():
-        context = reading()
+    def explaining(*plan):
+        context = reading(*plan)
         enter = context.__aenter__
 
         class Context:
