@@ -1,0 +1,144 @@
+"""
+The OTLP receiver: log records over HTTP, in protobuf or JSON, answered after their commit.
+
+A request that cannot be read is refused whole. One record that can't, or that is too
+large, costs only itself and is told in the answer; only where no record can be decoded
+is the request bad. The body is read in the encoding that Content-Type says.
+https://opentelemetry.io/docs/specs/otlp/#otlphttp
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from collector import server, telemetry
+from collector.correlation import Columns
+from collector.errors import BadRequest, UnsupportedMedia
+from collector.receivers.otlp import answer, json, protobuf
+from collector.receivers.otlp.mapping import Decoder, Mapper, Rows
+from collector.receivers.otlp.refusal import UNDECODABLE
+from collector.sections import Bytes, Endpoint, HttpServer, Section
+from storage.records import Batch, Outcome
+
+if TYPE_CHECKING:
+    from collector.correlation import Correlation
+    from collector.pipeline import Submit
+
+DECODERS: dict[str, Decoder] = {answer.PROTOBUF: protobuf, answer.JSON: json}
+LOGS_ONLY = "this collector takes logs only, at {path}"
+LARGE = 256 * 1024  # bytes; a body beyond it is read in a thread, so that others get their turn
+MOST_PRODUCTS = 100  # that are counted by name; the rest are "other"
+
+_PRODUCT = re.compile(r"[\w!#$%&'*+.^`|~-]{1,64}", re.ASCII)
+_products: set[str] = set()
+
+
+class Http(HttpServer, frozen=True, kw_only=True):
+    """Where and how OTLP/HTTP is served."""
+
+    endpoint: Endpoint = "127.0.0.1:4318"
+    logs_url_path: str = "/v1/logs"
+    max_record_size: Bytes = 1024 * 1024  # as it was sent; a larger record is refused alone
+
+
+class Protocols(Section, frozen=True, kw_only=True):
+    """The protocols of OTLP that are served."""
+
+    http: Http = Http()
+
+
+class Otlp(Section, frozen=True, kw_only=True):
+    """OpenTelemetry's protocol, over HTTP."""
+
+    protocols: Protocols = Protocols()
+
+
+def routes(
+    config: Otlp, correlation: Correlation, submit: Submit, *, receiver: str = "otlp"
+) -> list[web.RouteDef]:
+    """Give the routes of the component *receiver*, submitting to *submit*."""
+    http = config.protocols.http
+    path = http.logs_url_path
+    mapper = Mapper(columns=Columns(correlation), max_record_size=http.max_record_size)
+
+    async def export_logs(request: web.Request) -> web.Response:
+        decoder = DECODERS.get(request.content_type)
+        if decoder is None:
+            found = request.headers.get("Content-Type", "missing")
+            raise UnsupportedMedia(
+                f"Content-Type is {found[:100]}, not {answer.PROTOBUF} or {answer.JSON}"
+            )
+        body = await server.body(request, limit=http.max_request_body_size)
+        rows = await _rows(mapper, decoder, body)
+        _count(rows, receiver)
+        outcome = Outcome(stored=0)
+        if rows.records:
+            outcome = await submit(_batch(request, receiver, rows, len(body)))
+            product = _product(request.headers.get("User-Agent", ""))
+            telemetry.senders.labels(receiver, product).inc(outcome.stored)
+        return web.Response(
+            body=answer.body(rows, outcome.refused, request.content_type),
+            content_type=request.content_type,
+        )
+
+    async def not_here(_request: web.Request) -> web.Response:
+        raise web.HTTPNotFound(text=LOGS_ONLY.format(path=path))
+
+    others = ["/v1/traces", "/v1/metrics", f"{path.rstrip('/')}/"]
+    return [
+        web.post(path, export_logs),
+        *(web.post(other, not_here) for other in others if other != path),
+    ]
+
+
+async def _rows(mapper: Mapper, decoder: Decoder, body: bytes) -> Rows:
+    now = time.time_ns()
+    if len(body) > LARGE:
+        rows = await asyncio.to_thread(mapper.rows, decoder, body, now)
+    else:
+        rows = mapper.rows(decoder, body, now)
+    return rows
+
+
+def _count(rows: Rows, receiver: str) -> None:
+    """
+    Count what was refused and changed.
+
+    Raises:
+        BadRequest: no record could be decoded.
+    """
+    for reason, count in rows.refused.items():
+        telemetry.records_refused.labels(receiver, reason).inc(count)
+    for change, count in rows.changed.items():
+        telemetry.records_changed.labels(receiver, change).inc(count)
+    if not rows.records and rows.refused.keys() == {UNDECODABLE}:
+        first = rows.problems[0]
+        problem = f"no log record can be decoded; {first.field}: {first.description}"
+        raise BadRequest(problem, tuple(rows.problems))
+
+
+def _batch(request: web.Request, receiver: str, rows: Rows, size: int) -> Batch:
+    return Batch(
+        receiver=receiver,
+        sender=request.headers.get("User-Agent", ""),
+        records=rows.records,
+        resources=rows.resources,
+        scopes=rows.scopes,
+        size=size,
+    )
+
+
+def _product(user_agent: str) -> str:
+    """Give the product name that a User-Agent starts with; counters must stay few."""
+    named = _PRODUCT.match(user_agent)
+    product = named[0] if named else "unknown"
+    if product not in _products:
+        if len(_products) >= MOST_PRODUCTS:
+            return "other"
+        _products.add(product)
+    return product

@@ -1,0 +1,139 @@
+"""OTLP in JSON: what its messages say. `json_messages` tells how they are read."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import msgspec
+from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
+
+from collector import values
+from collector.receivers.otlp import json_messages
+from collector.receivers.otlp.json_values import any_value, integer, key_values, string
+from collector.receivers.otlp.mapping import SPAN_ID, TRACE_ID, Entry, Group, Origin, hex_id
+from collector.receivers.otlp.refusal import TOO_DEEP, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SEVERITY = "severity_number"  # an unknown name was dropped
+
+_NAMES = dict(SeverityNumber.items())
+_UINT64 = range(2**64)
+_UINT32 = range(2**32)
+_INT32 = range(-(2**31), 2**31)
+
+
+def groups(body: bytes) -> Iterator[Group]:
+    """
+    Read a request as far as its records.
+
+    Raises:
+        BadRequest: it is not JSON, or not an ``ExportLogsServiceRequest``.
+    """
+    for place, resource_logs in enumerate(json_messages.request(body).resource_logs or ()):
+        path = f"resourceLogs[{place}]"
+        resource, refused = _origin(resource_logs.resource, resource_logs.schema_url)
+        for within, scope_logs in enumerate(resource_logs.scope_logs or ()):
+            scope, scope_refused = _origin(scope_logs.scope, scope_logs.schema_url)
+            group = Group(
+                path=f"{path}.scopeLogs[{within}]",
+                resource=resource,
+                scope=scope,
+                records=scope_logs.log_records or (),
+            )
+            if refused is not None:
+                group.refused = refused.within(f"{path}.resource")
+            elif scope_refused is not None:
+                group.refused = scope_refused.within(f"{group.path}.scope")
+            yield group
+
+
+def entry(raw: bytes, changes: set[str]) -> Entry:
+    """
+    Read one log record.
+
+    Raises:
+        Refused: it is not a ``LogRecord``.
+        TooDeep: a value in it is.
+    """
+    record = json_messages.read(json_messages.RECORD, raw, changes)
+    return Entry(
+        time=_number(record.time_unix_nano, "timeUnixNano", _UINT64),
+        observed=_number(record.observed_time_unix_nano, "observedTimeUnixNano", _UINT64),
+        severity_number=_severity(record.severity_number, changes),
+        severity_text=string(record.severity_text, "severityText", changes),
+        body=_body(record.body, changes),
+        attributes=_attributes(record.attributes, changes),
+        dropped_attributes_count=_number(
+            record.dropped_attributes_count, "droppedAttributesCount", _UINT32
+        ),
+        flags=_number(record.flags, "flags", _UINT32),
+        trace_id=_id(record.trace_id, 16, TRACE_ID, changes),
+        span_id=_id(record.span_id, 8, SPAN_ID, changes),
+        event_name=string(record.event_name, "eventName", changes),
+    )
+
+
+def _origin(raw: msgspec.Raw, schema_url: object) -> tuple[Origin, Refused | None]:
+    """Read a Resource or an InstrumentationScope."""
+    origin = Origin(changes=set())
+    try:
+        message = json_messages.read(json_messages.ORIGIN, bytes(raw), origin.changes)
+        origin.schema_url = string(schema_url, "schemaUrl", origin.changes)
+        origin.name = string(message.name, "name", origin.changes)
+        origin.version = string(message.version, "version", origin.changes)
+        origin.attributes = _attributes(message.attributes, origin.changes)
+        origin.dropped_attributes_count = _number(
+            message.dropped_attributes_count, "droppedAttributesCount", _UINT32
+        )
+    except values.TooDeep as exc:
+        return origin, Refused(str(exc), "attributes", TOO_DEEP)
+    except Refused as exc:
+        return origin, exc
+    return origin, None
+
+
+def _number(value: object, field: str, allowed: range) -> int:
+    if value is None:
+        return 0
+    try:
+        return integer(value, allowed)
+    except Refused as exc:
+        raise exc.within(field) from None
+
+
+def _severity(value: object, changes: set[str]) -> int:
+    """Read a number, or a name, which OTLP forbids but some send."""
+    if type(value) is str and value[:1].isalpha():
+        if value not in _NAMES:
+            changes.add(SEVERITY)
+        return _NAMES.get(value, 0)
+    return _number(value, "severityNumber", _INT32)
+
+
+def _body(value: object, changes: set[str]) -> object:
+    if value is None:
+        return msgspec.UNSET
+    try:
+        return any_value(value, changes)
+    except Refused as exc:
+        raise exc.within("body") from None
+
+
+def _attributes(value: object, changes: set[str]) -> dict[str, object]:
+    try:
+        return key_values(value, changes)
+    except Refused as exc:
+        raise exc.within("attributes") from None
+
+
+def _id(value: object, size: int, change: str, changes: set[str]) -> str | None:
+    if value is None or value == "":
+        return None
+    raw = b"?"
+    if type(value) is str and len(value) == 2 * size:
+        with contextlib.suppress(ValueError):
+            raw = bytes.fromhex(value)
+    return hex_id(raw, size, change, changes)
