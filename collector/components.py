@@ -49,12 +49,13 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     create: Any = None
 
 
-def _pixsim(_name: str, config: Pixsim, _correlation: Correlation, submit: Submit) -> Listener:
-    return Listener(config, pixsim.routes(config, submit))
+def _pixsim(name: str, config: Pixsim, _correlation: Correlation, submit: Submit) -> Listener:
+    return Listener(config, pixsim.routes(config, submit, receiver=name))
 
 
-def _otlp(_name: str, config: Otlp, correlation: Correlation, submit: Submit) -> Listener:
-    return Listener(config.protocols.http, otlp.routes(config, correlation, submit))
+def _otlp(name: str, config: Otlp, correlation: Correlation, submit: Submit) -> Listener:
+    routes = otlp.routes(config, correlation, submit, receiver=name)
+    return Listener(config.protocols.http, routes)
 
 
 def _api(config: Api, reader: Reader) -> Listener:
@@ -102,6 +103,10 @@ class Catalog:
         if not isinstance(component, Component):
             raise ValueError(f"{point.value} is not a collector.components.Component")  # noqa: TRY004  a user's error
         return component
+
+    def create(self, kind: str, name: str) -> Any:
+        """Give what makes the component *name* of *kind* run; see `Component`."""
+        return self.find(kind, name.partition("/")[0]).create
 
     def types(self, kind: str) -> list[str]:
         """Give the type names that *kind* has."""
