@@ -100,8 +100,12 @@ def _required(shape: type[msgspec.Struct]) -> set[str]:
 
 
 def _value(kind: Any, text: str) -> object:
-    read = _READERS.get(_bare(kind))
-    return read(text) if read else msgspec.convert(text.strip() or text, kind, strict=False)
+    if read := _READERS.get(_bare(kind)):
+        return read(text)
+    value = msgspec.convert(text.strip(), kind, strict=False)
+    if value is None:  # msgspec's reading of "null"
+        raise ValueError("Input should be a value")
+    return value
 
 
 def _bare(kind: Any) -> Any:

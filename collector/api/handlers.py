@@ -24,15 +24,6 @@ if TYPE_CHECKING:
     from storage.reader import Reader
 
 PREFIX = "/api/v1/logs"
-COLUMN_VALUES = (  # the columns of /distinct/{column}
-    "service",
-    "channel",
-    "domain",
-    "level",
-    "provider_id",
-    "operation_type",
-    "stage",
-)
 FIELDS = sorted(
     {*Entry.__struct_fields__, "created_at"}
     - {"resource", "scope", "timestamp_unix_nano", "trace_flags"}
@@ -110,10 +101,10 @@ class Answers(msgspec.Struct, frozen=True):
         return _json(FieldValues(field=given.field, count=len(values), values=values))
 
     async def column(self, request: web.Request) -> web.Response:
-        """Answer with the values of one of `COLUMN_VALUES`."""
+        """Answer with the values of the columns that have few."""
         path, _ = decode(parameters.Column, request.match_info, "path")
-        if path.column not in COLUMN_VALUES:
-            raise BadRequest(f"column is {path.column}, not one of {', '.join(COLUMN_VALUES)}")
+        if path.column not in parameters.COLUMNS:
+            raise BadRequest(f"column is {path.column}, not one of {', '.join(parameters.COLUMNS)}")
         given, extra = decode(parameters.DistinctColumn, request.query)
         values = await self.reader.distinct(
             path.column, wanted(given, extra, self.now()), limit=given.limit

@@ -9,6 +9,7 @@ import msgspec
 
 INT64 = 2**63 - 1
 INT32 = 2**31 - 1
+COLUMNS = ("service", "channel", "domain", "level", "provider_id", "operation_type", "stage")
 TEN_YEARS = 5_256_000  # minutes
 
 Minutes = Annotated[float, msgspec.Meta(gt=0, le=TEN_YEARS)]
@@ -93,7 +94,12 @@ class Query(Conditions, frozen=True, kw_only=True):
 class Distinct(Conditions, frozen=True, kw_only=True):
     """The parameters of ``/distinct``."""
 
-    field: Annotated[str, msgspec.Meta(description="a column, or a key of `extra`")]
+    field: Annotated[
+        str,
+        msgspec.Meta(
+            description="a column, or a key of `extra`", extra_json_schema={"minLength": 1}
+        ),
+    ]
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
 
 
@@ -142,4 +148,4 @@ class TraceId(msgspec.Struct, frozen=True, kw_only=True):
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """The path of ``/distinct/{column}``."""
 
-    column: str
+    column: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(COLUMNS)})]

@@ -74,6 +74,7 @@ REFUSED = [
     ({"minutes": "inf"}, "minutes", "less_than_equal", None),
     ({"job_id": str(INT64 + 1)}, "job_id", "value_error", None),
     ({"job_id": "9" * 5000}, "job_id", "value_error", None),
+    ({"minutes": "null"}, "minutes", "value_error", None),
     ({"id": "x"}, "id", "int_parsing", None),
     ({"severity_number": str(2**31)}, "severity_number", "less_than_equal", None),
     ({"total": "maybe"}, "total", "literal_error", None),
