@@ -110,14 +110,16 @@ def where_to_look(jobs: list[Job], url: str) -> Iterator[str]:
 
 async def _send(events: Iterator[Event], sent: Sent, urls: tuple[str, str], rate: int) -> None:
     start = told = time.monotonic()
-    taken = 0
+    since_ns, taken = time.time_ns(), 0
     headers = {"User-Agent": USER_AGENT}
     async with aiohttp.ClientSession(timeout=ANSWER_TIMEOUT, headers=headers) as session:
         while True:
             due = int((time.monotonic() - start) * rate) + 1 - taken
             batch = list(itertools.islice(events, due))
-            for post in posts(batch, time.time_ns()):
+            now_ns = time.time_ns()
+            for post in posts(batch, since_ns, now_ns):
                 await _post(session, post, urls, sent)
+            since_ns = now_ns
             taken += len(batch)
             if len(batch) < due:
                 return

@@ -30,27 +30,25 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     records: int
 
 
-def posts(events: Iterable[Event], now_ns: int) -> list[Post]:
-    """Give the requests that *events*, which happened by *now_ns*, are sent with: one a service."""
-    by_service: dict[str, list[Event]] = {}
-    for event in events:
-        by_service.setdefault(event.service, []).append(event)
-    return [_post(service, said, now_ns) for service, said in by_service.items()]
+def posts(events: Sequence[Event], since_ns: int, now_ns: int) -> list[Post]:
+    """Give the requests, one a service, for *events* that happened one by one in this time."""
+    step = (now_ns - since_ns) // (len(events) + 1)
+    by_service: dict[str, list[tuple[Event, int]]] = {}
+    for place, event in enumerate(events, 1):
+        by_service.setdefault(event.service, []).append((event, since_ns + place * step))
+    return [_post(service, pairs) for service, pairs in by_service.items()]
 
 
-def _post(service: str, events: Sequence[Event], now_ns: int) -> Post:
-    # A microsecond apart, so that their order shows.
-    times = range(now_ns - 1_000 * len(events), now_ns, 1_000)
-    pairs = list(zip(events, times, strict=True))
+def _post(service: str, pairs: Sequence[tuple[Event, int]]) -> Post:
     otlp = SERVICES[service] == OTEL
     if otlp:
         body = _otlp(service, pairs)
     elif SERVICES[service] == BROWSER:
-        body = msgspec.json.encode({"logs": [_browser(event) for event in events]})
+        body = msgspec.json.encode({"logs": [_browser(event) for event, _ in pairs]})
     else:
         body = msgspec.json.encode({"logs": [_python(event, time) for event, time in pairs]})
     content_type = "application/x-protobuf" if otlp else "application/json"
-    return Post(otlp=otlp, body=body, content_type=content_type, records=len(events))
+    return Post(otlp=otlp, body=body, content_type=content_type, records=len(pairs))
 
 
 def _python(event: Event, time_ns: int) -> dict[str, Any]:

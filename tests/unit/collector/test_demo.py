@@ -16,6 +16,7 @@ from collector import demo, demo_senders
 from collector.demo_events import OTEL, SERVICES, Event, Story
 
 NOW_NS = 1_763_000_000_123_456_000
+SINCE_NS = NOW_NS - 6_000
 
 
 def story(count, seed=1):
@@ -95,14 +96,14 @@ def test_python_service():
     """
     event = Event(service="api", event="hello", fields={"job_id": 7}, exception="Traceback")
 
-    (post,) = demo_senders.posts([event], NOW_NS)
+    (post,) = demo_senders.posts([event], SINCE_NS, NOW_NS)
 
     assert (False, "application/json", 1) == (post.otlp, post.content_type, post.records)
     assert json.loads(post.body) == {
         "logs": [
             {
                 "event": "hello",
-                "timestamp": "2025-11-13T02:13:20.123455Z",
+                "timestamp": "2025-11-13T02:13:20.123453Z",
                 "level": "info",
                 "service": "api",
                 "env": "dev",
@@ -119,7 +120,7 @@ def test_browser():
     """
     event = Event(service="frontend", level="error", event="oops", fields={"reason": "x"})
 
-    (post,) = demo_senders.posts([event], NOW_NS)
+    (post,) = demo_senders.posts([event], SINCE_NS, NOW_NS)
 
     assert json.loads(post.body) == {
         "logs": [
@@ -135,7 +136,7 @@ def test_opentelemetry():
     fields = {"trace_id": "0f" * 16, "span_id": "0e" * 8, "job_id": 7, "ok": True, "ms": 1.5}
     events = [Event(service="media", event=f"e{n}", fields=fields) for n in range(2)]
 
-    (post,) = demo_senders.posts(events, NOW_NS)
+    (post,) = demo_senders.posts(events, SINCE_NS, NOW_NS)
 
     (resource,) = ExportLogsServiceRequest.FromString(post.body).resource_logs
     first, second = resource.scope_logs[0].log_records
@@ -147,7 +148,7 @@ def test_opentelemetry():
         first.body.string_value,
     )
     assert ["job_id", "ok", "ms"] == [a.key for a in first.attributes]
-    assert first.time_unix_nano < second.time_unix_nano < NOW_NS
+    assert [SINCE_NS + 2_000, SINCE_NS + 4_000] == [first.time_unix_nano, second.time_unix_nano]
 
 
 async def test_run(capsys):
@@ -223,7 +224,7 @@ def test_every_service_sends_somehow():
     """
     _, events = story(500)
 
-    posts = demo_senders.posts(events, NOW_NS)
+    posts = demo_senders.posts(events, SINCE_NS, NOW_NS)
 
     assert len(SERVICES) == len(posts)
     assert list(SERVICES.values()).count(OTEL) == sum(post.otlp for post in posts)
