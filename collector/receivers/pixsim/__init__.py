@@ -1,0 +1,176 @@
+"""
+The native receiver: JSON over HTTP, one record a request or many.
+
+A body is read as JSON whatever its Content-Type says, and where there is none: a browser's
+``sendBeacon`` calls it ``text/plain``. The answer, once the records are committed, is
+exactly 200, for today's senders look at nothing else and send nothing twice.
+
+A single record is refused where its ``level`` or ``service`` is missing or no string. Else
+no value costs a record; `mapping` says what becomes of those that fit no column.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import web
+
+from collector import server, telemetry
+from collector.errors import TooLarge
+from collector.receivers.pixsim import checks
+from collector.receivers.pixsim.decoding import decode
+from collector.receivers.pixsim.mapping import record
+from collector.sections import Bytes, Endpoint, HttpServer
+from storage.records import Batch
+
+if TYPE_CHECKING:
+    from collector.pipeline import Submit
+    from storage.records import LogRecord
+
+PATH = "/api/v1/logs/ingest"
+MOST_ERRORS = 20  # of one request that its answer tells
+MAPPED_AT_ONCE = 1_000  # records of one request before others get a turn
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Pixsim(HttpServer, frozen=True, kw_only=True):
+    """Native JSON, as pixsim's services and browsers send it."""
+
+    endpoint: Endpoint = "127.0.0.1:8001"
+    max_record_size: Bytes = 1024 * 1024
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a single record."""
+
+    success: bool = True
+    log_id: int | None
+    count: int | None = None
+    message: str = "Log ingested successfully"
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a record was not stored; ``index`` is its place in ``logs``."""
+
+    index: int
+    field: str | None = None  # null where the record as a whole is refused
+    reason: str
+
+
+class StoredMany(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a batch."""
+
+    success: bool = True
+    log_id: int | None = None
+    count: int
+    message: str
+    rejected: int
+    errors: list[Problem]  # the first `MOST_ERRORS`
+
+
+def routes(config: Pixsim, submit: Submit, *, receiver: str = "pixsim") -> list[web.RouteDef]:
+    """Give the routes of the component that is named *receiver*."""
+
+    async def ingest(request: web.Request) -> web.Response:
+        body = await server.body(request, limit=config.max_request_body_size)
+        if len(body) > config.max_record_size:
+            raise TooLarge(_too_large(len(body), config))
+        changes: Counter[str] = Counter()
+        entry = checks.single(decode(body, changes), len(body))
+        batch = _batch(request, receiver, body)
+        batch.records = await _records([entry], changes)
+        (made,) = batch.records
+        outcome = await submit(batch)
+        if outcome.refused:
+            raise checks.refused(outcome.refused[0].reason)
+        _count(receiver, changes, 1)
+        return _answer(Stored(log_id=made.id))
+
+    async def ingest_batch(request: web.Request) -> web.Response:
+        body = await server.body(request, limit=config.max_request_body_size)
+        changes: Counter[str] = Counter()
+        made = await _records(checks.many(decode(body, changes), len(body)), changes)
+        problems = _oversized(made, config) if len(body) > config.max_record_size else []
+        telemetry.records_refused.labels(receiver, TooLarge.reason).inc(len(problems))
+        batch = _batch(request, receiver, body)
+        stored = await _submit_but(problems, made, batch, submit)
+        _count(receiver, changes, len(made))
+        return _answer(
+            StoredMany(
+                count=stored,
+                message=f"Ingested {stored} logs successfully",
+                rejected=len(problems),
+                errors=problems[:MOST_ERRORS],
+            )
+        )
+
+    return [web.post(PATH, ingest), web.post(f"{PATH}/batch", ingest_batch)]
+
+
+async def _records(entries: list[dict[str, Any]], changes: Counter[str]) -> list[LogRecord]:
+    """Make a record of each entry, and count those that had to be changed."""
+    received = dt.datetime.now(dt.UTC)
+    made: list[LogRecord] = []
+    changed: set[str] = set()
+    for entry in entries:
+        made.append(record(entry, received, changed))
+        if changed:
+            changes.update(changed)
+            changed.clear()
+        if len(made) % MAPPED_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return made
+
+
+async def _submit_but(
+    problems: list[Problem], made: list[LogRecord], batch: Batch, submit: Submit
+) -> int:
+    """Submit those of *made* without a problem, add new problems, and tell how many are stored."""
+    oversized = {problem.index for problem in problems}
+    batch.records = [one for place, one in enumerate(made) if place not in oversized]
+    if not batch.records:
+        return 0
+    outcome = await submit(batch)
+    if outcome.refused:
+        # A processor may have taken records out, so that places have shifted.
+        places = {id(one): place for place, one in enumerate(made)}
+        problems += [
+            Problem(index=places[id(batch.records[each.index])], reason=each.reason)
+            for each in outcome.refused
+        ]
+    return outcome.stored
+
+
+def _oversized(made: list[LogRecord], config: Pixsim) -> list[Problem]:
+    sizes = (len(_encode(msgspec.structs.astuple(one))) for one in made)
+    return [
+        Problem(index=place, reason=_too_large(size, config))
+        for place, size in enumerate(sizes)
+        if size > config.max_record_size
+    ]
+
+
+def _too_large(size: int, config: Pixsim) -> str:
+    return f"the record has {size} bytes, the most is {config.max_record_size}"
+
+
+def _batch(request: web.Request, receiver: str, body: bytes) -> Batch:
+    # aiohttp keeps bytes that are no UTF-8 as lone surrogates.
+    sender = request.headers.get("User-Agent", "").encode(errors="replace").decode()
+    return Batch(receiver=receiver, sender=sender, records=[], size=len(body))
+
+
+def _count(receiver: str, changes: Counter[str], records: int) -> None:
+    """Count changed records; one with two values changed for the same reason is still one."""
+    for reason, count in changes.items():
+        if count:
+            telemetry.records_changed.labels(receiver, reason).inc(min(count, records))
+
+
+def _answer(answer: Stored | StoredMany) -> web.Response:
+    return web.Response(body=_encode(answer), content_type="application/json")
