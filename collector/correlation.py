@@ -17,7 +17,7 @@ from collector.sections import Section
 from storage.records import PROMOTABLE, LogRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 DEFAULTS: dict[str, tuple[str, ...]] = {
     "service": ("service.name",),
@@ -95,17 +95,22 @@ def error(value: object) -> str | None:
 
 def integer(value: object) -> int | None:
     """Read a whole number, or a boolean or decimal text that says one; None where it is none."""
+    if type(value) is int:  # which attributes have only within int64
+        return value
     if (
         type(value) is bool
         or (type(value) is float and value.is_integer())
         or (type(value) is str and _DECIMAL.fullmatch(value))
     ):
-        value = int(value)
-    return value if type(value) is int and value in _INT64 else None
+        found = int(value)
+        return found if found in _INT64 else None
+    return None
 
 
 def number(value: object) -> float | None:
     """Read a finite number, or text that says one; None where it is none."""
+    if type(value) is float:
+        return value
     if type(value) is dict and len(value) == 1:
         value = value.get("$double")
     if type(value) not in {int, float, str}:
@@ -117,11 +122,11 @@ def number(value: object) -> float | None:
     return found if abs(found) < float("inf") else None
 
 
-_BY_TYPE: dict[str, tuple[type, Callable[[object], Any]]] = {
-    "str | None": (str, text),
-    "str": (str, text),
-    "int | None": (int, integer),
-    "float | None": (float, number),
+_BY_TYPE: dict[str, tuple[Callable[[object], Any], type]] = {
+    "str": (text, str),
+    "str | None": (text, str),
+    "int | None": (integer, int),
+    "float | None": (number, float),
 }
 
 
@@ -129,40 +134,44 @@ class Columns:
     """`Correlation`, made ready for many records."""
 
     def __init__(self, config: Correlation) -> None:
-        types = {name: _BY_TYPE[LogRecord.__annotations__[name]] for name in PROMOTABLE}
-        # attribute name -> column, rank, reader
-        self._names: dict[str, tuple[str, int, Callable[[object], Any]]] = {
-            name: (column, rank, error if column == "error" else types[column][1])
-            for column, names in config.merged().items()
-            for rank, name in enumerate(names)
-        }
-        # column -> the type of value that it gives back exactly, bit
-        self._exact = {name: (types[name][0], 1 << bit) for bit, name in enumerate(PROMOTABLE)}
+        self._targets: dict[str, tuple[str, int, Callable[[object], Any]]] = {}
+        self._exact: dict[str, tuple[type, int]] = {}  # a column's own type, and bit
+        for column, names in config.merged().items():
+            read, exact = _BY_TYPE[LogRecord.__annotations__[column]]
+            self._exact[column] = exact, 1 << PROMOTABLE.index(column)
+            for rank, name in enumerate(names):
+                self._targets[name] = column, rank, error if column == "error" else read
 
-    def fill(self, fields: dict[str, Any], attributes: Mapping[str, object]) -> None:
-        """Set in *fields* the columns that *attributes* fill, whatever stood there before."""
-        ranks: dict[str, int] = {}
-        for name in attributes:
-            if name not in self._names:
-                continue
-            column, rank, read = self._names[name]
-            if rank < ranks.get(column, rank + 1):
-                value = read(attributes[name])
-                if value is not None:
-                    ranks[column] = rank
-                    fields[column] = value
-
-    def promote(self, fields: Mapping[str, Any], extra: dict[str, object]) -> int | None:
+    def fill(self, row: LogRecord, attributes: dict[str, object]) -> dict[str, str]:
         """
-        Take out of *extra* what a column of its own name gives back exactly.
+        Set the columns of *row* that *attributes* fill, whatever stood there before.
 
-        Returns the bit set of the columns, see `storage.records.PROMOTABLE`.
+        Returns the names of the attributes that did, by column.
+        """
+        targets = self._targets
+        filled: dict[str, str] = {}
+        for name, value in attributes.items():
+            if name not in targets:
+                continue
+            column, rank, read = targets[name]
+            if column in filled and targets[filled[column]][1] < rank:
+                continue
+            found = read(value)
+            if found is not None:
+                setattr(row, column, found)
+                filled[column] = name
+        return filled
+
+    def move(self, row: LogRecord, attributes: dict[str, object]) -> int | None:
+        """
+        Set the columns of *row*, and take out of *attributes* what they give back exactly.
+
+        Returns the bits of what was taken out, see `storage.records.PROMOTABLE`.
         """
         promoted = 0
-        for name in [name for name in extra if name in self._exact]:
-            exact, bit = self._exact[name]
-            value = extra[name]
-            if type(value) is exact and value == fields.get(name):
+        for column, name in self.fill(row, attributes).items():
+            exact, bit = self._exact[column]
+            if name == column and type(attributes[name]) is exact:
                 promoted |= bit
-                del extra[name]
+                del attributes[name]
         return promoted or None

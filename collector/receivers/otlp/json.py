@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -132,8 +131,9 @@ def _attributes(value: object, changes: set[str]) -> dict[str, object]:
 def _id(value: object, size: int, change: str, changes: set[str]) -> str | None:
     if value is None or value == "":
         return None
-    raw = b"?"
-    if type(value) is str and len(value) == 2 * size:
-        with contextlib.suppress(ValueError):
-            raw = bytes.fromhex(value)
+    try:
+        raw = bytes.fromhex(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        changes.add(change)
+        return None
     return hex_id(raw, size, change, changes)

@@ -15,6 +15,7 @@ import msgspec
 
 from collector import values
 from collector.errors import BadRequest, Violation
+from collector.receivers.otlp.json_values import KeyValue  # noqa: TC001  msgspec reads it
 from collector.receivers.otlp.refusal import Refused, expected
 
 # U+FFFD, in a mixture of cases that no sender writes, so that it tells a mended record.
@@ -41,7 +42,7 @@ class LogRecord(_Message):
     severity_number: Any = None
     severity_text: Any = None
     body: Any = None
-    attributes: Any = None
+    attributes: list[KeyValue] | None = None
     dropped_attributes_count: Any = None
     flags: Any = None
     trace_id: Any = None
@@ -54,7 +55,7 @@ class Origin(_Message):
 
     name: Any = None
     version: Any = None
-    attributes: Any = None
+    attributes: list[KeyValue] | None = None
     dropped_attributes_count: Any = None
     entity_refs: Any = None
 

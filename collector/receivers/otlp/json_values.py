@@ -11,7 +11,9 @@ import base64
 import binascii
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from collector import values
 from collector.receivers.otlp.refusal import Refused, expected
@@ -44,25 +46,49 @@ def any_value(value: object, changes: set[str], depth: int = values.MAX_DEPTH) -
         raise exc.within(kind) from None
 
 
+class KeyValue(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """An attribute, where it is read with types."""
+
+    key: str = ""
+    value: dict[str, Any] | None = None
+
+
 def key_values(
     pairs: object, changes: set[str], depth: int = values.MAX_DEPTH
 ) -> dict[str, object]:
-    """Encode a list of KeyValues as `any_value` does; of equal keys the last one wins."""
-    found = {}
+    """
+    Encode a list of `KeyValue`, or of dicts, as `any_value` does.
+
+    Of equal keys the last one wins.
+    """
+    found: dict[str, object] = {}
     for place, pair in enumerate(array(pairs)):
+        if type(pair) is KeyValue:
+            key, value = pair.key, pair.value
+            if value is not None and len(value) == 1:  # nearly all are texts: make it short
+                text = value.get("stringValue")
+                if type(text) is str and "\0" not in text and "\0" not in key:
+                    found[key] = text
+                    continue
+            key = values.clean(key, changes)
+        else:
+            key, value = _pair(pair, place, changes)
         try:
-            if type(pair) is not dict:
-                raise expected("an object", pair)
-            if "keyStrindex" in pair or "key_strindex" in pair:
-                changes.add(values.INDEX)
-            key = string(pair.get("key"), "key", changes)
-            try:
-                found[key] = any_value(pair.get("value"), changes, depth)
-            except Refused as exc:
-                raise exc.within("value") from None
+            found[key] = any_value(value, changes, depth)
         except Refused as exc:
-            raise exc.within(f"[{place}]") from None
+            raise exc.within(f"[{place}].value") from None
     return found
+
+
+def _pair(pair: object, place: int, changes: set[str]) -> tuple[str, Any]:
+    try:
+        if type(pair) is not dict:
+            raise expected("an object", pair)
+        if "keyStrindex" in pair or "key_strindex" in pair:
+            changes.add(values.INDEX)
+        return string(pair.get("key"), "key", changes), pair.get("value")
+    except Refused as exc:
+        raise exc.within(f"[{place}]") from None
 
 
 def array(value: object) -> list[object]:

@@ -123,7 +123,7 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def _take(self, group: Group, decoder: Decoder, now: int, found: Rows) -> None:
-        base = self._base(group, found)
+        prototype = self._prototype(group, found)
         changes_of_all = group.resource.changes | group.scope.changes
         for place, still_encoded in enumerate(group.records):
             raw = bytes(still_encoded)
@@ -133,7 +133,7 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
             except Refused as exc:
                 found.refuse(exc.within(f"{group.path}.logRecords[{place}]"))
                 continue
-            found.records.append(record(entry, base, self.columns, now))
+            found.records.append(record(entry, prototype, self.columns, now))
             if changes or changes_of_all:
                 found.changed.update(changes | changes_of_all)
 
@@ -146,81 +146,82 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
         except values.TooDeep as exc:
             raise Refused(str(exc), reason=TOO_DEEP) from exc
 
-    def _base(self, group: Group, found: Rows) -> dict[str, Any]:
-        """Give the columns that all records of *group* share."""
-        fields: dict[str, Any] = {"service": UNKNOWN_SERVICE, "env": None}
-        self.columns.fill(fields, group.resource.attributes)
-        self.columns.fill(fields, group.scope.attributes)
+    def _prototype(self, group: Group, found: Rows) -> LogRecord:
+        """Make a row of what all records of *group* share."""
+        shared = LogRecord(timestamp=_EPOCH, level="", service=UNKNOWN_SERVICE, env=None)
+        self.columns.fill(shared, group.resource.attributes)
+        self.columns.fill(shared, group.scope.attributes)
         if (resource := interned_resource(group.resource)) is not None:
             found.resources[resource.id] = resource
-            fields["resource_id"] = resource.id
+            shared.resource_id = resource.id
         if (scope := interned_scope(group.scope)) is not None:
             found.scopes[scope.id] = scope
-            fields["scope_id"] = scope.id
-        return fields
+            shared.scope_id = scope.id
+        return shared
 
 
-def record(entry: Entry, base: dict[str, Any], columns: Columns, now: int) -> LogRecord:
-    """Make the row of *entry*, which arrived at *now*; *base* are the columns of its origin."""
-    fields = base.copy()
-    extra = entry.attributes
+def record(entry: Entry, prototype: LogRecord, columns: Columns, now: int) -> LogRecord:
+    """Make the row of *entry*, which arrived at *now* and whose attributes are used up."""
+    row: LogRecord = prototype.__copy__()  # type: ignore[attr-defined]
     otlp: dict[str, object] = {}
-    columns.fill(fields, extra)
-    _set_message(fields, entry, otlp)
-    _set_severity(fields, entry, otlp)
-    _set_times(fields, entry, now, otlp)
-    fields["promoted"] = columns.promote(fields, extra)
+    _set_times(row, entry, now, otlp)
+    _set_severity(row, entry, otlp)
+    _set_message(row, entry, otlp)
     if entry.dropped_attributes_count:
         otlp["dropped_attributes_count"] = entry.dropped_attributes_count
-    return LogRecord(
-        **fields,
-        event_name=entry.event_name or None,
-        trace_id=entry.trace_id,
-        span_id=entry.span_id,
-        flags=entry.flags or None,
-        otlp=otlp or None,
-        extra=extra or None,
-    )
+    row.event_name = entry.event_name or None
+    row.trace_id = entry.trace_id
+    row.span_id = entry.span_id
+    row.flags = entry.flags or None
+    row.promoted = columns.move(row, entry.attributes)
+    row.extra = entry.attributes or None
+    row.otlp = otlp or None
+    return row
 
 
-def _set_message(fields: dict[str, Any], entry: Entry, otlp: dict[str, object]) -> None:
-    body = entry.body
-    if body is msgspec.UNSET:
-        message = entry.attributes.get("exception.message")
-        if message is not None:
-            fields["msg"] = values.as_text(message)
-            otlp["no_body"] = True
-        return
-    fields["msg"] = values.as_text(body)
-    if type(body) is not str:
-        otlp["body"] = body
-
-
-def _set_severity(fields: dict[str, Any], entry: Entry, otlp: dict[str, object]) -> None:
-    """Number and text are kept as sent; a missing one is derived from the other."""
-    number = entry.severity_number
-    if number == 0 and (derived := levels.number(entry.severity_text)):
-        otlp["severity_number"] = 0
-        number = derived
-    fields["severity_number"] = number
-    fields["level"] = entry.severity_text
-    if not entry.severity_text:
-        otlp["severity_text"] = ""
-        fields["level"] = levels.short_name(number)
-
-
-def _set_times(fields: dict[str, Any], entry: Entry, now: int, otlp: dict[str, object]) -> None:
-    """Without a time of its own a record has that at which it was first seen ("Timestamp")."""
+def _set_times(row: LogRecord, entry: Entry, now: int, otlp: dict[str, object]) -> None:
+    """Without a time of its own a record has that at which it was first seen."""
     observed = entry.observed or now
-    fields["observed_timestamp"] = _EPOCH + dt.timedelta(microseconds=observed // 1000)
-    fields["observed_timestamp_ns"] = observed % 1000
+    time = entry.time or observed
     if not entry.observed:
         otlp["no_observed"] = True
-    time = entry.time or observed
-    fields["timestamp"] = _EPOCH + dt.timedelta(microseconds=time // 1000)
-    fields["timestamp_ns"] = time % 1000
     if not entry.time:
         otlp["no_time"] = True
+    row.timestamp, row.timestamp_ns = row.observed_timestamp, row.observed_timestamp_ns = _moment(
+        observed
+    )
+    if time != observed:
+        row.timestamp, row.timestamp_ns = _moment(time)
+
+
+def _moment(time: int) -> tuple[dt.datetime, int]:
+    """Split ns since 1970 into a time and the ns below its microsecond."""
+    seconds, below = divmod(time, 1_000_000_000)
+    microseconds, nanoseconds = divmod(below, 1_000)
+    return _EPOCH + dt.timedelta(0, seconds, microseconds), nanoseconds
+
+
+def _set_severity(row: LogRecord, entry: Entry, otlp: dict[str, object]) -> None:
+    """Number and text are kept as sent; a missing one is derived from the other."""
+    row.severity_number = entry.severity_number
+    row.level = entry.severity_text
+    if not row.severity_number and (derived := levels.number(row.level)):
+        row.severity_number = derived
+        otlp["severity_number"] = 0
+    if not row.level:
+        row.level = levels.short_name(row.severity_number)
+        otlp["severity_text"] = ""
+
+
+def _set_message(row: LogRecord, entry: Entry, otlp: dict[str, object]) -> None:
+    """Without a body an exception's message is shown; a body that is no string, as its JSON."""
+    if entry.body is not msgspec.UNSET:
+        row.msg = values.as_text(entry.body)
+        if type(entry.body) is not str:
+            otlp["body"] = entry.body
+    elif "exception.message" in entry.attributes:
+        row.msg = values.as_text(entry.attributes["exception.message"])
+        otlp["no_body"] = True
 
 
 def hex_id(raw: bytes, size: int, change: str, changes: set[str]) -> str | None:

@@ -124,12 +124,13 @@ def entry(raw: bytes, changes: set[str]) -> Entry:
             attributes[key] = value
     except DecodeError as exc:
         raise Refused(str(exc)) from exc
+    body = message.body if message.HasField("body") else None
     return Entry(
         time=message.time_unix_nano,
         observed=message.observed_time_unix_nano,
         severity_number=message.severity_number,
         severity_text=values.text(message.severity_text, changes),
-        body=_body(message, changes),
+        body=values.from_any_value(body, changes) if body is not None else msgspec.UNSET,
         attributes=attributes,
         dropped_attributes_count=message.dropped_attributes_count,
         flags=message.flags,
@@ -139,15 +140,9 @@ def entry(raw: bytes, changes: set[str]) -> Entry:
     )
 
 
-def _body(message: Any, changes: set[str]) -> object:
-    if not message.HasField("body"):
-        return msgspec.UNSET
-    return values.from_any_value(message.body, changes)
-
-
 def _attribute(raw: bytes, changes: set[str]) -> tuple[str, object]:
     found: set[str] = set()
-    (pair,) = values.from_key_values([_KEY_VALUE.FromString(raw)], found).items()
+    pair = values.from_key_value(_KEY_VALUE.FromString(raw), found)
     if found:
         changes |= found
     elif len(raw) <= LONGEST_SEEN and not isinstance(pair[1], dict | list):
