@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import re
 
+# No pattern may run over the ends of lines and back: a record is up to megabytes.
+
 # Between the tracebacks of chained exceptions; the last one is what was raised in the end.
 _LINKS = re.compile(
-    r"^\s*(?:The above exception was the direct cause of the following exception:"
-    r"|During handling of the above exception, another exception occurred:)\s*$",
+    r"^[ |]*(?:The above exception was the direct cause of the following exception:"
+    r"|During handling of the above exception, another exception occurred:)[ \r]*$",
     re.MULTILINE,
 )
-_HEADER = re.compile(r"^Traceback \(most recent call last\):\s*$", re.MULTILINE)
+_HEADER = re.compile(r"^Traceback \(most recent call last\):[ \r]*$", re.MULTILINE)
 _GROUP_HEADER = re.compile(
-    r"^ *\+ Exception Group Traceback \(most recent call last\):\s*$", re.MULTILINE
+    r"^ *\+ Exception Group Traceback \(most recent call last\):[ \r]*$", re.MULTILINE
 )
 _GROUP_MARGIN = re.compile(r"^ *\| ?", re.MULTILINE)
 _GROUP_MEMBERS = re.compile(r"^ *\+-+", re.MULTILINE)
 # The first line at the margin, after the frames; all that follows belongs to the message.
 _RAISED = re.compile(
-    r"^(?P<type>[^\W\d]\w*(?:\.(?:\w+|<locals>))*)(?::(?: (?P<message>.*))?)?\Z",
+    r"(?P<type>[^\W\d]\w*(?:\.(?:\w+|<locals>))*)(?::(?: |$)|$)(?P<message>.*)",
     re.MULTILINE | re.DOTALL,
 )
 _AT_MARGIN = re.compile(r"^(?=\S)", re.MULTILINE)
-_JAVASCRIPT_FRAME = re.compile(r"\n\s+at .*", re.DOTALL)
+_JAVASCRIPT_FRAME = re.compile(r"\n[ \t]+at .*", re.DOTALL)
 _LIKELY = ("Error", "Exception", "Warning", "Interrupt", "Exit", "Group", "Failure", "Timeout")
 
 
@@ -48,4 +50,4 @@ def _from_lines(lines: str) -> tuple[str, str | None] | None:
     found = start and _RAISED.match(lines.rstrip(), start.end())
     if not found:
         return None
-    return found["type"], (found["message"] or "").strip() or None
+    return found["type"], found["message"].strip() or None
