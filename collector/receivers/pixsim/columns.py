@@ -15,6 +15,8 @@ from collector.receivers.pixsim.encoding import INT64
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LONGEST_KEY = 2_600  # bytes; Postgres refuses a row with more than 2,704 in an index's entry
+
 _LEAST, _MOST = INT64
 _INTEGER = re.compile(r"\s*([+-]?[0-9]{1,19})(?:\.0*)?\s*")
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
@@ -27,6 +29,12 @@ def text(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def key(value: Any) -> str | None:
+    """Read a string as `text` does, but none that is too long for an index."""
+    found = text(value)
+    return found if found is not None and len(found.encode()) <= LONGEST_KEY else None
 
 
 def integer(value: Any) -> int | None:
@@ -54,17 +62,17 @@ def real(value: Any) -> float | None:
 # ``timestamp`` is one too, with rules of its own. ``id`` and ``created_at`` are ours to give.
 COLUMNS: dict[str, Callable[[Any], object]] = {
     "level": text,
-    "service": text,
+    "service": key,
     "env": text,
     "instance_id": text,
     "msg": text,
     "event_name": text,
-    "request_id": text,
+    "request_id": key,
     "job_id": integer,
     "submission_id": integer,
     "artifact_id": integer,
     "generation_id": integer,
-    "provider_job_id": text,
+    "provider_job_id": key,
     "provider_id": text,
     "operation_type": text,
     "stage": text,
@@ -75,6 +83,6 @@ COLUMNS: dict[str, Callable[[Any], object]] = {
     "error_type": text,
     "duration_ms": real,
     "attempt": integer,
-    "trace_id": text,
+    "trace_id": key,
     "span_id": text,
 }

@@ -6,7 +6,8 @@ Nothing is lost, and no value costs its row:
 * An id or a count that is no whole number, or none that fits, stays in ``extra`` under its
   own name, and the column is null. ``"12"``, ``12.0`` and ``true`` are whole numbers.
 * Where a column holds text, a number or boolean becomes the text of its JSON; an object or
-  list stays in ``extra`` under its own name, and the column is null.
+  list stays in ``extra`` under its own name, and the column is null. So does a text that is
+  too long for the column's index.
 * A time that cannot be read stays in ``extra.timestamp_original``.
 * ``extra`` is one flat object. A name that stands both in the entry and in its ``extra`` is
   the entry's; the other value goes to ``extra.extra``.
@@ -22,7 +23,7 @@ import msgspec
 
 from collector import levels
 from collector.receivers.pixsim import columns
-from collector.receivers.pixsim.columns import COLUMNS
+from collector.receivers.pixsim.columns import COLUMNS, LONGEST_KEY
 from collector.receivers.pixsim.encoding import INT64, encoded
 from collector.receivers.pixsim.times import FIRST, LAST, moment
 from collector.receivers.pixsim.tracebacks import raised
@@ -38,6 +39,7 @@ _KNOWN = frozenset({"timestamp", *COLUMNS})
 _OURS = frozenset(LogRecord.__struct_fields__) - _KNOWN
 _MICROSECONDS = len("2025-11-13T00:30:00.123456Z")
 _LEAST, _MOST = INT64
+_SURELY_SHORT = LONGEST_KEY // 4  # characters
 _UTC = dt.UTC
 _convert = msgspec.convert
 
@@ -92,7 +94,7 @@ def _exact(entry: dict[str, Any], changes: set[str]) -> LogRecord | None:
 
 
 def _fits(made: LogRecord) -> bool:
-    """Tell whether the numbers fit their columns; not a loop, for it runs on every row."""
+    """Tell whether numbers and keys fit their columns; not a loop, for it runs on every row."""
     return (
         ((i := made.job_id) is None or _LEAST <= i <= _MOST)
         and ((i := made.submission_id) is None or _LEAST <= i <= _MOST)
@@ -100,6 +102,10 @@ def _fits(made: LogRecord) -> bool:
         and ((i := made.generation_id) is None or _LEAST <= i <= _MOST)
         and ((i := made.user_id) is None or _LEAST <= i <= _MOST)
         and ((i := made.attempt) is None or _LEAST <= i <= _MOST)
+        and ((s := made.request_id) is None or len(s) <= _SURELY_SHORT)
+        and ((s := made.trace_id) is None or len(s) <= _SURELY_SHORT)
+        and ((s := made.provider_job_id) is None or len(s) <= _SURELY_SHORT)
+        and len(made.service) <= _SURELY_SHORT
         and ((d := made.duration_ms) is None or isfinite(d))
     )
 

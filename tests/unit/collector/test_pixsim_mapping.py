@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.receivers.pixsim import mapping
+from collector.receivers.pixsim import columns, mapping
 from collector.receivers.pixsim.columns import COLUMNS
 from storage.records import LogRecord
 
@@ -50,7 +50,7 @@ def test_columns():
     """
     The names of both generations of senders are columns; a null leaves them null.
     """
-    texts = [name for name, read in COLUMNS.items() if read.__name__ == "text"]
+    texts = [name for name, read in COLUMNS.items() if read in {columns.text, columns.key}]
     entry = {name: name for name in texts}
     entry |= {"job_id": 1, "submission_id": 2, "artifact_id": 3, "generation_id": 4}
     entry |= {"user_id": 5, "attempt": 0, "duration_ms": 12.34}
@@ -136,7 +136,9 @@ def test_duration(value, column, extra):
     assert (extra and {"duration_ms": extra}) == made.extra
 
 
-@pytest.mark.parametrize("name", [n for n, read in COLUMNS.items() if read.__name__ == "text"])
+@pytest.mark.parametrize(
+    "name", [n for n, read in COLUMNS.items() if read in {columns.text, columns.key}]
+)
 @pytest.mark.parametrize(
     ("value", "column"),
     [
@@ -157,6 +159,26 @@ def test_texts(name, value, column):
         column is None and getattr(made, name) in {"INFO", "unknown", "dev", None}
     )
     assert (None if column else {name: value}) == made.extra
+
+
+@pytest.mark.parametrize("name", ["service", "request_id", "provider_job_id", "trace_id"])
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        pytest.param("x" * 2_600, True, id="just short enough"),
+        pytest.param("\u00e9" * 1_300, True, id="just short enough in bytes"),
+        pytest.param("x" * 2_601, False, id="too long"),
+        pytest.param("\u00e9" * 1_301, False, id="too long in bytes"),
+    ],
+)
+def test_keys(name, value, fits):
+    """
+    A text that is too long for its column's index stays in extra, whole.
+    """
+    made = record({name: value})
+
+    assert fits == (value == getattr(made, name))
+    assert (None if fits else {name: value}) == made.extra
 
 
 @pytest.mark.parametrize(
