@@ -47,15 +47,16 @@ def _shallow() -> descriptor_pool.DescriptorPool:
     return pool
 
 
-def _message(name: str) -> Any:
+def message_class(name: str) -> Any:
+    """Make the class of one of the messages, such as ``common.v1.AnyValue``."""
     descriptor = _POOL.FindMessageTypeByName(f"opentelemetry.proto.{name}")
     return message_factory.GetMessageClass(descriptor)
 
 
 _POOL = _shallow()
-_REQUEST = _message("collector.logs.v1.ExportLogsServiceRequest")
-_RECORD = _message("logs.v1.LogRecord")
-_KEY_VALUE = _message("common.v1.KeyValue")
+_REQUEST = message_class("collector.logs.v1.ExportLogsServiceRequest")
+_RECORD = message_class("logs.v1.LogRecord")
+_KEY_VALUE = message_class("common.v1.KeyValue")
 
 # The key and value of an attribute, by its bytes; only what can't be changed later.
 _seen: dict[bytes, tuple[str, object]] = {}

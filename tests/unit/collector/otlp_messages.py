@@ -1,0 +1,170 @@
+"""Makers of OTLP messages, and of the message that a row is rebuilt to."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
+from collector import values
+from collector.correlation import Columns, Correlation
+from collector.receivers.otlp import json, protobuf
+from collector.receivers.otlp.mapping import Mapper
+from storage.records import PROMOTABLE
+
+NOW = 1_700_000_000_123_456_789
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def any_value(value):
+    """Make the AnyValue of a Python value."""
+    made = AnyValue()
+    match value:
+        case bool():
+            made.bool_value = value
+        case str():
+            made.string_value = value
+        case int():
+            made.int_value = value
+        case float():
+            made.double_value = value
+        case bytes():
+            made.bytes_value = value
+        case list():
+            made.array_value.SetInParent()
+            made.array_value.values.extend(map(any_value, value))
+        case dict():
+            made.kvlist_value.SetInParent()
+            made.kvlist_value.values.extend(key_values(value))
+    return made
+
+
+def key_values(pairs):
+    """Make the KeyValues of a dict."""
+    return [KeyValue(key=key, value=any_value(value)) for key, value in pairs.items()]
+
+
+def nested(shape, depth):
+    """Make a value of *depth* lists or maps in each other."""
+    value = "x"
+    for _ in range(depth):
+        value = [value] if shape == "list" else {"k": value}
+    return value
+
+
+def log_record(attributes=None, **fields):
+    """Make a log record, with a body unless there is one in *fields*."""
+    fields.setdefault("body", any_value("hi"))
+    return LogRecord(attributes=key_values(attributes or {}), **fields)
+
+
+def request(*records, resource=None, scope=None, schema_url="", scope_schema_url=""):
+    """Make a request of one resource and one scope."""
+    made = ExportLogsServiceRequest()
+    resource_logs = made.resource_logs.add(schema_url=schema_url)
+    resource_logs.resource.attributes.extend(key_values(resource or {}))
+    scope_logs = resource_logs.scope_logs.add(schema_url=scope_schema_url)
+    scope_logs.scope.attributes.extend(key_values(scope or {}))
+    scope_logs.log_records.extend(records)
+    return made
+
+
+def as_json(message):
+    """Give the body of *message* in OTLP's JSON, where ids are hex."""
+    body = MessageToDict(message, use_integers_for_enums=True)
+    pairs = zip(message.resource_logs, body.get("resourceLogs", ()), strict=True)
+    for resource_logs, resource_body in pairs:
+        scopes = zip(resource_logs.scope_logs, resource_body.get("scopeLogs", ()), strict=True)
+        for scope_logs, scope_body in scopes:
+            records = zip(scope_logs.log_records, scope_body.get("logRecords", ()), strict=True)
+            for record, record_body in records:
+                record_body["traceId"] = record.trace_id.hex()
+                record_body["spanId"] = record.span_id.hex()
+    return msgspec.json.encode(body)
+
+
+def mapper(max_record_size=2**20, **attributes):
+    """Make a mapper with the default names, but for *attributes*."""
+    return Mapper(
+        columns=Columns(Correlation(attributes=attributes)), max_record_size=max_record_size
+    )
+
+
+def rows(message, encoding="protobuf", **options):
+    """Map *message*, which arrives at `NOW`, in one of the encodings."""
+    if encoding == "protobuf":
+        return mapper(**options).rows(protobuf, message.SerializeToString(), NOW)
+    return mapper(**options).rows(json, as_json(message), NOW)
+
+
+def row(message, encoding="protobuf", **options):
+    """Map *message*, which has one record, in one of the encodings."""
+    found = rows(message, encoding, **options)
+    assert not found.problems
+    (only,) = found.records
+    return only
+
+
+def rebuilt(row):
+    """Make the OTLP record that *row* came from."""
+    otlp = row.otlp or {}
+    record = LogRecord(
+        severity_number=otlp.get("severity_number", row.severity_number),
+        severity_text=otlp.get("severity_text", row.level),
+        dropped_attributes_count=otlp.get("dropped_attributes_count", 0),
+        flags=row.flags or 0,
+        trace_id=bytes.fromhex(row.trace_id or ""),
+        span_id=bytes.fromhex(row.span_id or ""),
+        event_name=row.event_name or "",
+    )
+    if not otlp.get("no_time"):
+        record.time_unix_nano = nanoseconds(row.timestamp, row.timestamp_ns)
+    if not otlp.get("no_observed"):
+        record.observed_time_unix_nano = nanoseconds(
+            row.observed_timestamp, row.observed_timestamp_ns
+        )
+    if "body" in otlp:
+        record.body.SetInParent()
+        values.fill(record.body, otlp["body"])
+    elif row.msg is not None and not otlp.get("no_body"):
+        record.body.string_value = row.msg
+    attributes = dict(row.extra or {})
+    for bit, name in enumerate(PROMOTABLE):
+        if (row.promoted or 0) >> bit & 1:
+            attributes[name] = getattr(row, name)
+    for key, value in attributes.items():
+        pair = record.attributes.add(key=key)
+        pair.value.SetInParent()
+        values.fill(pair.value, value)
+    return record
+
+
+def nanoseconds(time, below):
+    """Give ns since 1970."""
+    return (time - EPOCH) // dt.timedelta(microseconds=1) * 1000 + below
+
+
+def in_order(record):
+    """Give *record* with its attributes by key, for rows don't keep their order."""
+    copy = LogRecord()
+    copy.CopyFrom(record)
+    copy.attributes.sort(key=lambda pair: pair.key)
+    for pair in copy.attributes:
+        _order(pair.value)
+    _order(copy.body)
+    if not record.HasField("body"):
+        copy.ClearField("body")
+    return copy
+
+
+def _order(value):
+    for each in value.array_value.values if value.HasField("array_value") else ():
+        _order(each)
+    if value.HasField("kvlist_value"):
+        value.kvlist_value.values.sort(key=lambda pair: pair.key)
+        for pair in value.kvlist_value.values:
+            _order(pair.value)

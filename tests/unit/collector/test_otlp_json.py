@@ -1,0 +1,434 @@
+"""OTLP in JSON: all that senders write, and what is wrong with it by its place."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+
+import pytest
+
+from collector.errors import BadRequest
+from collector.receivers.otlp import json as otlp_json
+from tests.unit.collector.otlp_messages import EPOCH, NOW, mapper
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+DEFAULT = {"body": {"stringValue": "hi"}}
+
+
+def body_of(*records):
+    return json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": list(records)}]}]}).encode()
+
+
+def read(body):
+    return mapper().rows(otlp_json, body, NOW)
+
+
+def one(record):
+    found = read(body_of(record))
+    assert not found.problems
+    (only,) = found.records
+    return only
+
+
+def value(any_value):
+    return one({"attributes": [{"key": "a", "value": any_value}]}).extra["a"]
+
+
+def refusal(record):
+    """Give where and why *record* is refused, beside one that isn't."""
+    found = read(body_of(DEFAULT, record))
+    assert (1, {"undecodable": 1}) == (len(found.records), found.refused)
+    (problem,) = found.problems
+    return problem.field.removeprefix("resourceLogs[0].scopeLogs[0].logRecords[1]"), (
+        problem.description
+    )
+
+
+@pytest.mark.parametrize(
+    ("trace_id", "expected", "changes"),
+    [
+        pytest.param(TRACE_ID, TRACE_ID, {}, id="C50 lower case"),
+        pytest.param(TRACE_ID.upper(), TRACE_ID, {}, id="C50 upper case"),
+        pytest.param("", None, {}, id="C75 empty"),
+        pytest.param(None, None, {}, id="C60 null"),
+        pytest.param("0" * 32, None, {}, id="C74 zeros"),
+        pytest.param("xyz", None, {"trace_id": 1}, id="C75 no hex"),
+        pytest.param(TRACE_ID[:31], None, {"trace_id": 1}, id="C75 31 digits"),
+        pytest.param(TRACE_ID[:30] + "zz", None, {"trace_id": 1}, id="32 characters, not all hex"),
+        pytest.param("CvdlGRbNQ92ESOshHIAxnA==", None, {"trace_id": 1}, id="base64"),
+        pytest.param(5, None, {"trace_id": 1}, id="a number"),
+    ],
+)
+def test_trace_ids(trace_id, expected, changes):
+    """Ids are hex in any case; a wrong one is dropped and told, and its record stays."""
+    found = read(body_of({"traceId": trace_id}))
+
+    assert [expected] == [record.trace_id for record in found.records]
+    assert changes == found.changed
+
+
+def test_c51_unknown_fields():
+    """C51: fields that we don't know are ignored at every level."""
+    new = {"foo": {"bar": [1]}}
+    attribute = {"key": "a", "value": {"intValue": 1, **new}, **new}
+    record = {"body": {"stringValue": "hi", **new}, "attributes": [attribute], **new}
+    scope_logs = {"scope": {"name": "n", **new}, "logRecords": [record], **new}
+    resource = {"attributes": [attribute], **new}
+    body = {"resourceLogs": [{"resource": resource, "scopeLogs": [scope_logs], **new}], **new}
+    found = read(json.dumps(body).encode())
+
+    assert [("hi", {"a": 1})] == [(record.msg, record.extra) for record in found.records]
+    assert ["n"] == [scope.name for scope in found.scopes.values()]
+    assert ['{"a":1}'] == [resource.attributes for resource in found.resources.values()]
+
+
+def test_c55_snake_case():
+    """C55: names in snake_case are taken too."""
+    body = {
+        "resource_logs": [
+            {
+                "resource": {"dropped_attributes_count": 1},
+                "schema_url": "r",
+                "scope_logs": [
+                    {
+                        "schema_url": "s",
+                        "log_records": [
+                            {
+                                "time_unix_nano": "1000",
+                                "severity_number": 9,
+                                "severity_text": "x",
+                                "trace_id": TRACE_ID,
+                                "event_name": "e",
+                                "attributes": [{"key": "a", "value": {"int_value": "1"}}],
+                            }
+                        ],
+                    }
+                ],
+            }
+        ]
+    }
+    found = read(json.dumps(body).encode())
+
+    (record,) = found.records
+    assert (1, 9, "x", TRACE_ID, "e", {"a": 1}) == (
+        (record.timestamp - EPOCH).microseconds,
+        *(record.severity_number, record.level, record.trace_id, record.event_name, record.extra),
+    )
+    assert ["r"] == [resource.schema_url for resource in found.resources.values()]
+    assert ["s"] == [scope.schema_url for scope in found.scopes.values()]
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected", "changes"),
+    [
+        pytest.param(9, 9, {}, id="C52 number"),
+        pytest.param("9", 9, {}, id="number as text"),
+        pytest.param("SEVERITY_NUMBER_ERROR3", 19, {}, id="C53 name"),
+        pytest.param("SEVERITY_NUMBER_LOUD", 0, {"severity_number": 1}, id="C53 unknown name"),
+        pytest.param(99, 99, {}, id="C53 unknown number"),
+        pytest.param(None, 0, {}, id="C60 null"),
+    ],
+)
+def test_severity_numbers(sent, expected, changes):
+    """Numbers are what OTLP says; their names are taken too."""
+    found = read(body_of({"severityNumber": sent}))
+
+    assert [expected] == [record.severity_number for record in found.records]
+    assert changes == found.changed
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        pytest.param("1544712660300000123", 1544712660300000123, id="C56 text"),
+        pytest.param(1544712660300000123, 1544712660300000123, id="C56 number"),
+        pytest.param(str(2**64 - 1), 2**64 - 1, id="largest"),
+        pytest.param(1.0, 1, id="C57 integral"),
+    ],
+)
+def test_times(sent, expected):
+    """Times come as text or number, and keep their precision."""
+    found = one({"timeUnixNano": sent, "observedTimeUnixNano": sent})
+    seconds = (found.timestamp - EPOCH).days * 86_400 + (found.timestamp - EPOCH).seconds
+
+    assert expected == (seconds * 10**6 + found.timestamp.microsecond) * 1000 + found.timestamp_ns
+    assert found.timestamp == found.observed_timestamp
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        pytest.param({"stringValue": "x"}, "x", id="text"),
+        pytest.param({"boolValue": True}, True, id="boolean"),
+        pytest.param({"intValue": "9223372036854775807"}, 2**63 - 1, id="C56 integer as text"),
+        pytest.param({"intValue": -5}, -5, id="C56 integer as number"),
+        pytest.param({"doubleValue": 1.5}, 1.5, id="C59 double"),
+        pytest.param({"doubleValue": 1}, 1.0, id="C59 double without a fraction"),
+        pytest.param({"doubleValue": "1.5e3"}, 1500.0, id="C59 double as text"),
+        pytest.param({"doubleValue": "NaN"}, {"$double": "NaN"}, id="C59 NaN"),
+        pytest.param({"doubleValue": "-Infinity"}, {"$double": "-Infinity"}, id="C59 infinity"),
+        pytest.param({"doubleValue": -0.0}, {"$double": "-0.0"}, id="negative zero"),
+        pytest.param({"bytesValue": "+/8="}, {"$bytes": "+/8="}, id="C58 standard base64"),
+        pytest.param({"bytesValue": "-_8"}, {"$bytes": "+/8="}, id="C58 URL-safe, unpadded"),
+        pytest.param({"bytesValue": ""}, {"$bytes": ""}, id="no bytes"),
+        pytest.param({"arrayValue": {}}, [], id="empty list"),
+        pytest.param({"arrayValue": {"values": None}}, [], id="C60 null list"),
+        pytest.param(
+            {"arrayValue": {"values": [{}, None]}}, [None, None], id="empty values in a list"
+        ),
+        pytest.param({"kvlistValue": {}}, {}, id="empty map"),
+        pytest.param(
+            {"kvlist_value": {"values": [{"key": "$k", "value": {"array_value": {}}}]}},
+            {"$map": {"$k": []}},
+            id="a map like one of ours",
+        ),
+        pytest.param({"kvlistValue": {"values": [{"value": {}}]}}, {"": None}, id="no key"),
+        pytest.param({}, None, id="C89 empty value"),
+        pytest.param(None, None, id="C60 null"),
+        pytest.param({"stringValue": None}, None, id="C60 null of a kind"),
+        pytest.param({"stringValue": "x", "intValue": 1}, 1, id="C64 the last kind wins"),
+        pytest.param({"intValue": 1, "stringValue": "x"}, "x", id="C64 whichever it is"),
+        pytest.param({"newValue": 1}, None, id="C51 a kind we don't know"),
+        pytest.param({"stringValueStrindex": 1}, None, id="C77 an index"),
+    ],
+)
+def test_values(sent, expected):
+    """All kinds of values, as all kinds of senders write them."""
+    assert repr(expected) == repr(value(sent))
+
+
+@pytest.mark.parametrize("field", [*otlp_json.json_messages.LogRecord.__struct_encode_fields__])
+def test_c60_null(field):
+    """C60: null is as good as absent."""
+    assert one({}) == one({field: None})
+
+
+def test_c60_null_further_out():
+    """C60: null is as good as absent, at every level."""
+    scope_logs = [{"scope": None, "logRecords": [DEFAULT]}]
+    bodies = [
+        {"resourceLogs": None},
+        {"resourceLogs": [{"scopeLogs": None, "resource": None, "schemaUrl": None}]},
+        {"resourceLogs": [{"scopeLogs": [{"logRecords": None}]}]},
+        {"resourceLogs": [{"scopeLogs": scope_logs}]},
+    ]
+
+    assert [0, 0, 0, 1] == [len(read(json.dumps(body).encode()).records) for body in bodies]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"{}", id="object"),
+        pytest.param(b'{"resourceLogs":[]}', id="no resource"),
+        pytest.param(b'{"resourceLogs":[{}]}', id="no scope"),
+        pytest.param(b'{"resourceLogs":[{"scopeLogs":[{}]}]}', id="no record"),
+        pytest.param(b'{"key":"value"}', id="C51 something else"),
+        pytest.param(b"\xef\xbb\xbf{}", id="C66 byte order mark"),
+    ],
+)
+def test_c32_empty(body):
+    """C32: nothing to store is no failure."""
+    found = read(body)
+
+    assert ([], {}) == (found.records, found.refused)
+
+
+@pytest.mark.parametrize(
+    ("record", "field", "problem"),
+    [
+        pytest.param(
+            {"timeUnixNano": "abc"}, "timeUnixNano", "'abc', expected an integer", id="C57"
+        ),
+        pytest.param(
+            {"timeUnixNano": 1.5}, "timeUnixNano", "1.5, expected an integer", id="C57 1.5"
+        ),
+        pytest.param({"timeUnixNano": "-1"}, "timeUnixNano", "from 0 to 1844", id="C57 negative"),
+        pytest.param({"timeUnixNano": 2**64}, "timeUnixNano", "expected", id="C57 too large"),
+        pytest.param({"timeUnixNano": True}, "timeUnixNano", "True", id="boolean time"),
+        pytest.param(
+            {"observedTimeUnixNano": "1" * 21}, "observedTimeUnixNano", "11", id="21 digits"
+        ),
+        pytest.param({"flags": 2**32}, "flags", "from 0 to 4294967295", id="flags"),
+        pytest.param({"severityNumber": 2**31}, "severityNumber", "expected", id="severity"),
+        pytest.param({"severityText": 5}, "severityText", "5, expected a string", id="text"),
+        pytest.param({"body": "hi"}, "body", "'hi', expected an object", id="body"),
+        pytest.param(
+            {"body": {"boolValue": 1}}, "body.boolValue", "expected true or", id="boolean"
+        ),
+        pytest.param({"attributes": {}}, "attributes", "{}, expected an array", id="attributes"),
+        pytest.param({"attributes": [5]}, "attributes[0]", "5, expected an object", id="attribute"),
+        pytest.param(
+            {"attributes": [{"key": 5}]}, "attributes[0].key", "5, expected a st", id="key"
+        ),
+        pytest.param(
+            {"attributes": [{"key": "a"}, {"key": "b", "value": {"intValue": 2**63}}]},
+            "attributes[1].value.intValue",
+            "expected an integer from -9223372036854775808 to 9223372036854775807",
+            id="C57 integer",
+        ),
+        pytest.param(
+            {
+                "body": {
+                    "kvlistValue": {
+                        "values": [
+                            {
+                                "key": "a",
+                                "value": {"arrayValue": {"values": [{}, {"doubleValue": "x"}]}},
+                            }
+                        ]
+                    }
+                }
+            },
+            "body.kvlistValue.values[0].value.arrayValue.values[1].doubleValue",
+            "'x', expected a number, NaN, Infinity or -Infinity",
+            id="deep inside",
+        ),
+        pytest.param(
+            {"body": {"doubleValue": "1e999"}}, "body.doubleValue", "expected", id="1e999"
+        ),
+        pytest.param({"body": {"bytesValue": "?"}}, "body.bytesValue", "base64", id="no base64"),
+        pytest.param(
+            {"body": {"bytesValue": "\u00e9"}}, "body.bytesValue", "base64", id="no ASCII"
+        ),
+        pytest.param({"body": {"arrayValue": []}}, "body.arrayValue", "an object", id="list"),
+        pytest.param(5, "", "5, expected an object", id="no record"),
+        pytest.param([], "", "[], expected an object", id="a list for a record"),
+    ],
+)
+def test_c33_refusals(record, field, problem):
+    """C33, C39: a record with a wrong value is refused alone, and told where and why."""
+    where, why = refusal(record)
+
+    assert field == where.removeprefix(".")
+    assert problem in why
+
+
+def test_wrong_resource():
+    """A resource or scope with a wrong value costs its own records only."""
+    scopes = [{"logRecords": [DEFAULT]}, {"scope": {"name": 5}, "logRecords": [DEFAULT, DEFAULT]}]
+    resources = [{"resource": {"attributes": [{"key": 1}]}, "scopeLogs": scopes}]
+    resources.append({"scopeLogs": scopes})
+    found = read(json.dumps({"resourceLogs": resources}).encode())
+
+    assert (1, {"undecodable": 5}) == (len(found.records), found.refused)
+    assert {
+        "resourceLogs[0].resource.attributes[0].key",
+        "resourceLogs[1].scopeLogs[1].scope.name",
+    } == {problem.field for problem in found.problems}
+
+
+@pytest.mark.parametrize(
+    ("number", "count"), [("1" * 10_000, 1), ("1e999", 1), ("-" + "9" * 5_000, 1)]
+)
+def test_c67_long_numbers(number, count):
+    """C67: a number that no type holds refuses its record."""
+    body = body_of(DEFAULT, {"flags": "HERE"}).replace(b'"HERE"', number.encode())
+    found = read(body)
+
+    assert (1, {"undecodable": count}) == (len(found.records), found.refused)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        pytest.param(b"", "", id="no body"),
+        pytest.param(b"[]", "the body", id="C65 a list"),
+        pytest.param(b'"x"', "the body", id="C65 a string"),
+        pytest.param(b"null", "the body", id="C65 null"),
+        pytest.param(b"{} x", "", id="C65 trailing garbage"),
+        pytest.param(b'{"resourceLogs":[', "", id="C65 truncated"),
+        pytest.param("{}".encode("utf-16"), "", id="C66 UTF-16"),
+        pytest.param(b"\xff{}", "", id="no UTF-8 outside of strings"),
+        pytest.param(b'{"resourceLogs":' + b"[" * 100_000, "", id="C63 depth bomb"),
+        pytest.param(b'{"resourceLogs":' + b'{"a":' * 100_000, "", id="C63 of objects"),
+        pytest.param(b'{"resourceLogs":{}}', "resourceLogs", id="no array"),
+        pytest.param(b'{"resourceLogs":[5]}', "resourceLogs[0]", id="no object"),
+        pytest.param(
+            b'{"resourceLogs":[{"scopeLogs":[{"logRecords":5}]}]}',
+            "resourceLogs[0].scopeLogs[0].logRecords",
+            id="no list of records",
+        ),
+        pytest.param(
+            b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"flags":01}]}]}]}', "", id="no JSON"
+        ),
+    ],
+)
+def test_c41_undecodable(body, field):
+    """C41, C42: a body that is not an export request is refused, and told where it isn't."""
+    with pytest.raises(BadRequest) as caught:
+        read(body)
+
+    assert [field] == [violation.field for violation in caught.value.violations]
+
+
+@pytest.mark.parametrize("depth", [200, 900, 990, 1_000, 5_000])
+def test_c63_deep_but_closed(depth):
+    """C63: what is nested deeper than any limit is ignored or refused, never an error of ours."""
+    body = body_of({"new": "HERE"}).replace(b'"HERE"', b"[" * depth + b"]" * depth)
+    with contextlib.suppress(BadRequest):
+        assert read(body).refused.total() <= 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        pytest.param(rb"a\ud800b", "a\ufffdb", id="C62 first half"),
+        pytest.param(rb"a\udc00b", "a\ufffdb", id="C62 second half"),
+        pytest.param(rb"\ud800\ud800", "\ufffd\ufffd", id="C62 two first halves"),
+        pytest.param(rb"\ud83d\ude00\ud83d", "\U0001f600\ufffd", id="C62 after a pair"),
+        pytest.param(
+            rb"\ude00\ud83d\uD83D\uDE00", "\ufffd\ufffd\U0001f600", id="C62 before a pair"
+        ),
+        pytest.param(rb"\\ud800", "\\ud800", id="an escaped backslash"),
+        pytest.param(rb"\\\ud800\"", '\\\ufffd"', id="C62 after an escaped backslash"),
+        pytest.param(b"a\xffb", "a\ufffdb", id="no UTF-8"),
+        pytest.param(b"\xed\xa0\x80", "\ufffd" * 3, id="a surrogate in UTF-8"),
+    ],
+)
+def test_mended_text(raw, expected):
+    """C62: what is not Unicode becomes U+FFFD; only the record that has it is changed."""
+    body = body_of(DEFAULT, {"body": {"stringValue": "HERE"}}, DEFAULT).replace(b"HERE", raw)
+    found = read(body)
+
+    assert ["hi", expected, "hi"] == [record.msg for record in found.records]
+    assert ({"unicode": 1} if "\ufffd" in expected else {}) == found.changed
+
+
+@pytest.mark.parametrize("raw", [b"\xff", rb"\ud800"])
+def test_mended_origin(raw):
+    """C62: a resource's text is mended too, and all its records count as changed."""
+    body = json.dumps(
+        {
+            "resourceLogs": [
+                {
+                    "resource": {
+                        "attributes": [{"key": "service.name", "value": {"stringValue": "HERE"}}]
+                    },
+                    "scopeLogs": [{"logRecords": [DEFAULT, DEFAULT]}],
+                    "schemaUrl": "HERE",
+                }
+            ]
+        }
+    )
+    found = read(body.encode().replace(b"HERE", raw))
+
+    assert ["\ufffd"] * 2 == [record.service for record in found.records]
+    assert {"unicode": 2} == found.changed
+
+
+def test_c64_duplicate_names():
+    """C64: of equal names in an object the last one wins."""
+    body = body_of({"severityText": "a", "x": 1}).replace(b'"x": 1', b'"severityText": "b"')
+
+    assert ["b"] == [record.level for record in read(body).records]
+
+
+def test_hostile_text_takes_no_time():
+    """Mending is linear, whatever the text."""
+    started = time.monotonic()
+    for piece in (rb"\ud800", rb"\\", b"\xff", rb"\u0000"):
+        read(body_of({"body": {"stringValue": "HERE"}}).replace(b"HERE", piece * 100_000))
+
+    assert time.monotonic() - started < 5

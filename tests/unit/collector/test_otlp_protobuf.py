@@ -1,0 +1,129 @@
+"""OTLP in protobuf: what is peculiar to it; `test_otlp_mapping` has what both encodings share."""
+
+from __future__ import annotations
+
+import pytest
+
+from collector.errors import BadRequest
+from collector.receivers.otlp import protobuf
+from tests.unit.collector.otlp_messages import NOW, any_value, log_record, mapper, request
+
+P_MIN = bytes.fromhex("0a0a120812062a040a026869")
+P_TID3 = bytes.fromhex("0a0f120d120b2a040a0268694a03616263")
+P_UTF8 = bytes.fromhex("0a0e120c120a1a02fffe2a040a026869")
+UNKNOWN_FIELD = bytes.fromhex("ba3e03616263")
+
+
+def read(body):
+    return mapper().rows(protobuf, body, NOW)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected", "changes"),
+    [
+        pytest.param(P_MIN, ("hi", "INFO", None), {}, id="C1 minimal"),
+        pytest.param(P_MIN + UNKNOWN_FIELD, ("hi", "INFO", None), {}, id="C70 unknown field"),
+        pytest.param(P_TID3, ("hi", "INFO", None), {"trace_id": 1}, id="C73 short trace id"),
+        pytest.param(P_UTF8, ("hi", "\ufffd\ufffd", None), {"unicode": 1}, id="C72 no UTF-8"),
+    ],
+)
+def test_bodies(body, expected, changes):
+    """A small body is read, whatever may be odd about it."""
+    found = read(body)
+
+    assert [expected] == [(each.msg, each.level, each.trace_id) for each in found.records]
+    assert changes == found.changed
+
+
+def test_c32_empty():
+    """C32: nothing to store is no failure."""
+    assert [] == read(b"").records
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(bytes.fromhex("0aff"), id="C71 truncated"),
+        pytest.param(b'{"resourceLogs":[]}', id="C71 JSON"),
+        pytest.param(b"\xff" * 20, id="garbage"),
+        pytest.param(P_MIN[:-1], id="cut off"),
+    ],
+)
+def test_c71_undecodable(body):
+    """C71: a body that is no export request is refused whole, with a violation."""
+    with pytest.raises(BadRequest, match="not an ExportLogsServiceRequest") as caught:
+        read(body)
+
+    assert len(caught.value.violations) == 1
+
+
+def test_c72_bad_text_everywhere():
+    """C72: a text that is not UTF-8 is mended, not refused, wherever it is."""
+    message = request(
+        log_record({"KKKK": "VVVV"}, body=any_value({"KKKK": ["VVVV"]}), event_name="VVVV"),
+        resource={"service.name": "VVVV"},
+        schema_url="VVVV",
+    )
+    body = message.SerializeToString().replace(b"VVVV", b"a\xff\xfeb").replace(b"KKKK", b"k\xffkk")
+    found = read(body)
+
+    (record,) = found.records
+    assert {"unicode": 1} == found.changed
+    assert ("a\ufffd\ufffdb", "a\ufffd\ufffdb") == (record.service, record.event_name)
+    assert {"k\ufffdkk": "a\ufffd\ufffdb"} == record.extra
+    assert {"k\ufffdkk": ["a\ufffd\ufffdb"]} == record.otlp["body"]
+    assert ["a\ufffd\ufffdb"] == [each.schema_url for each in found.resources.values()]
+
+
+def test_broken_record():
+    """C33: a record that can't be read costs only itself."""
+    message = request(log_record(), log_record(body=any_value("XXXX")), log_record())
+    body = message.SerializeToString().replace(b"\x2a\x06\x0a\x04XXXX", b"\x2a\x06\x0a\x7fXXXX")
+    found = read(body)
+
+    assert (2, {"undecodable": 1}) == (len(found.records), found.refused)
+    assert found.problems[0].field == "resourceLogs[0].scopeLogs[0].logRecords[1]"
+
+
+def field(number, data):
+    """Encode a field that has a length."""
+    size = bytearray()
+    rest = len(data)
+    while rest > 127:
+        size.append(rest & 127 | 128)
+        rest >>= 7
+    size.append(rest)
+    return bytes([number << 3 | 2, *size]) + data
+
+
+@pytest.mark.parametrize("depth", [60, 5_000])
+def test_c27_depth_bomb(depth):
+    """C27: a record nested deeper than protobuf itself allows is refused alone."""
+    value = b""
+    for _ in range(depth):
+        value = field(5, field(1, value))  # a list in an AnyValue
+    scope_logs = field(2, field(5, value)) + field(2, field(5, field(1, b"hi")))
+    found = read(field(1, field(2, scope_logs)))
+
+    assert (["hi"], 1) == ([record.msg for record in found.records], found.refused.total())
+
+
+def test_attributes_seen_before():
+    """An attribute that was seen before is the same again, and so is what is wrong with it."""
+    body = request(log_record({"a": 1, "b": [1], "c": "x\0"})).SerializeToString()
+    first, second = read(body), read(body)
+
+    assert repr(first) == repr(second)
+    assert {"nul": 1} == second.changed
+    assert first.records[0].extra["b"] is not second.records[0].extra["b"]
+
+
+def test_memory_of_attributes_is_bounded(monkeypatch):
+    """No more attributes are remembered than fit, and none that is long."""
+    monkeypatch.setattr(protobuf, "MOST_SEEN", 10)
+    monkeypatch.setattr(protobuf, "_seen", {})
+    read(
+        request(log_record({f"k{i}": i for i in range(25)} | {"x": "y" * 300})).SerializeToString()
+    )
+
+    assert len(protobuf._seen) == 5
