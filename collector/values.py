@@ -60,7 +60,7 @@ def text(raw: bytes, changes: set[str]) -> str:
     except UnicodeDecodeError:
         changes.add(UNICODE)
         decoded = raw.decode(errors="replace")
-    return clean(decoded, changes)
+    return clean(decoded, changes) if "\0" in decoded else decoded
 
 
 def double(value: float) -> object:
@@ -220,5 +220,7 @@ def plain(value: object) -> object:
 
 def as_text(value: object) -> str:
     """Give a value as text: a string is itself, the empty value is "", all else its JSON."""
+    if isinstance(value, str):
+        return value
     shown = "" if value is None else plain(value)
     return shown if isinstance(shown, str) else msgspec.json.encode(shown).decode()

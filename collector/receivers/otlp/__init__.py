@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 DECODERS: dict[str, Decoder] = {answer.PROTOBUF: protobuf, answer.JSON: json}
 LOGS_ONLY = "this collector takes logs only, at {path}"
 LARGE = 256 * 1024  # bytes; a body beyond it is read in a thread, so that others get their turn
-MOST_PRODUCTS = 100  # that are counted by name; the rest are "other"
-
-_PRODUCT = re.compile(r"[\w!#$%&'*+.^`|~-]{1,64}", re.ASCII)
-_products: set[str] = set()
 
 
 class Http(HttpServer, frozen=True, kw_only=True):
@@ -79,8 +75,6 @@ def routes(
         outcome = Outcome(stored=0)
         if rows.records:
             outcome = await submit(_batch(request, receiver, rows, len(body)))
-            product = _product(request.headers.get("User-Agent", ""))
-            telemetry.senders.labels(receiver, product).inc(outcome.stored)
         return web.Response(
             body=answer.body(rows, outcome.refused, request.content_type),
             content_type=request.content_type,
@@ -131,14 +125,3 @@ def _batch(request: web.Request, receiver: str, rows: Rows, size: int) -> Batch:
         scopes=rows.scopes,
         size=size,
     )
-
-
-def _product(user_agent: str) -> str:
-    """Give the product name that a User-Agent starts with; counters must stay few."""
-    named = _PRODUCT.match(user_agent)
-    product = named[0] if named else "unknown"
-    if product not in _products:
-        if len(_products) >= MOST_PRODUCTS:
-            return "other"
-        _products.add(product)
-    return product

@@ -133,7 +133,7 @@ def read(decoder: msgspec.json.Decoder[_M], raw: bytes, changes: set[str]) -> _M
         if type(members) is not dict:
             raise expected("an object", members) from None
         found = decoder.type(**_known(decoder.type, members))
-    if _MENDED in raw:
+    if b"\\" in raw and _MENDED in raw:  # one byte is found much faster than six
         changes.add(values.UNICODE)
     return found
 

@@ -113,7 +113,7 @@ def integer(value: object, allowed: range) -> int:
     """Read an integer, a number or a decimal string, within *allowed*."""
     found = value
     if type(value) is str:
-        if len(value) <= 20 and value.isascii() and value.removeprefix("-").isdecimal():
+        if len(value) <= 20 and (value.isdecimal() or value.removeprefix("-").isdecimal()):
             found = int(value)
     elif type(value) is float and value.is_integer():
         found = int(value)

@@ -230,7 +230,7 @@ def hex_id(raw: bytes, size: int, change: str, changes: set[str]) -> str | None:
         if raw:
             changes.add(change)
         return None
-    return raw.hex() if any(raw) else None  # zeros are how some say "none"
+    return raw.hex() if raw != bytes(size) else None  # zeros are how some say "none"
 
 
 def interned_resource(origin: Origin) -> Resource | None:
