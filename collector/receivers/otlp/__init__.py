@@ -10,7 +10,6 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from typing import TYPE_CHECKING
 
@@ -65,9 +64,11 @@ def routes(
     async def export_logs(request: web.Request) -> web.Response:
         decoder = DECODERS.get(request.content_type)
         if decoder is None:
-            found = request.headers.get("Content-Type", "missing")
+            # aiohttp keeps bytes that are no UTF-8 as lone surrogates.
+            found = request.headers.get("Content-Type", "missing")[:100]
+            shown = found.encode(errors="replace").decode()
             raise UnsupportedMedia(
-                f"Content-Type is {found[:100]}, not {answer.PROTOBUF} or {answer.JSON}"
+                f"Content-Type is {shown}, not {answer.PROTOBUF} or {answer.JSON}"
             )
         body = await server.body(request, limit=http.max_request_body_size)
         rows = await _rows(mapper, decoder, body)

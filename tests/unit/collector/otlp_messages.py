@@ -17,6 +17,7 @@ from collector.receivers.otlp.mapping import Mapper
 from storage.records import PROMOTABLE
 
 NOW = 1_700_000_000_123_456_789
+DEFAULT = {"body": {"stringValue": "hi"}}  # a record in JSON
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -107,6 +108,17 @@ def row(message, encoding="protobuf", **options):
     assert not found.problems
     (only,) = found.records
     return only
+
+
+def body_of(*records):
+    """Make the body of a request of records that are JSON already."""
+    request = {"resourceLogs": [{"scopeLogs": [{"logRecords": list(records)}]}]}
+    return msgspec.json.encode(request)
+
+
+def read_json(body, **options):
+    """Map a JSON body, which arrives at `NOW`."""
+    return mapper(**options).rows(json, body, NOW)
 
 
 def rebuilt(row):
