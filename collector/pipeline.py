@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -16,17 +17,36 @@ Submit = Callable[["Batch"], Awaitable["Outcome"]]
 Process = Callable[["Batch"], None]
 
 
+MOST_PRODUCTS = 100  # that are counted by name; the rest are "other"
+LONGEST_SENDER = 200  # characters of a User-Agent that the ledger keeps
+_PRODUCT = re.compile(r"[\w!#$%&'*+.^`|~-]{1,64}", re.ASCII)
+
+
 def pipeline(processors: list[Process], write: Submit) -> Submit:
     """Give the way from a receiver through *processors*, in order, to *write*, counted."""
+    products: set[str] = set()
 
     async def submit(batch: Batch) -> Outcome:
+        # aiohttp keeps bytes that are no UTF-8 as lone surrogates.
+        batch.sender = batch.sender[:LONGEST_SENDER].encode(errors="replace").decode()
         for process in processors:
             process(batch)
         outcome = await write(batch)
         telemetry.records_stored.labels(batch.receiver).inc(outcome.stored)
+        product = _product(batch.sender, products)
+        telemetry.senders.labels(batch.receiver, product).inc(outcome.stored)
         if outcome.refused:
             refused = telemetry.records_refused.labels(batch.receiver, "database")
             refused.inc(len(outcome.refused))
         return outcome
 
     return submit
+
+
+def _product(sender: str, known: set[str]) -> str:
+    """Give the product name that a User-Agent starts with; counters must stay few."""
+    named = _PRODUCT.match(sender)
+    product = named[0] if named else "unknown"
+    if len(known) < MOST_PRODUCTS:
+        known.add(product)
+    return product if product in known else "other"

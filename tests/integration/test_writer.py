@@ -12,7 +12,6 @@ from storage.errors import Unavailable
 from storage.records import Resource, Scope
 from tests.builders import batch, record
 
-
 # Postgres compresses what repeats, so this does not
 TOO_LONG = "".join(map(str, range(20_000)))
 

@@ -160,8 +160,7 @@ def _too_large(size: int, config: Pixsim) -> str:
 
 
 def _batch(request: web.Request, receiver: str, body: bytes) -> Batch:
-    # aiohttp keeps bytes that are no UTF-8 as lone surrogates.
-    sender = request.headers.get("User-Agent", "").encode(errors="replace").decode()
+    sender = request.headers.get("User-Agent", "")
     return Batch(receiver=receiver, sender=sender, records=[], size=len(body))
 
 

@@ -145,11 +145,13 @@ async def test_c5_connection_stays_usable():
         made.append(1)
 
     trace.on_connection_create_end.append(connected)
-    async with serving(raising(errors.BadRequest("bad"))) as client:
-        async with aiohttp.ClientSession(client._base_url, trace_configs=[trace]) as one:
-            for _ in range(3):
-                async with one.post("/v1/logs", data=b"x" * 900) as response:
-                    await response.read()
+    async with (
+        serving(raising(errors.BadRequest("bad"))) as client,
+        aiohttp.ClientSession(client._base_url, trace_configs=[trace]) as one,
+    ):
+        for _ in range(3):
+            async with one.post("/v1/logs", data=b"x" * 900) as response:
+                await response.read()
 
     assert made == [1]
 
