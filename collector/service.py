@@ -161,5 +161,5 @@ async def _maintain(pool: database.Pool, postgres: Postgres) -> None:
     ) as exc:  # rows go to the default partition meanwhile; the next time mends it
         log.warning("housekeeping_failed", error=str(exc))
     else:
-        for line in done:
-            log.info("housekeeping", did=line)
+        if done:
+            log.info("housekeeping", did=done)

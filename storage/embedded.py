@@ -60,8 +60,18 @@ def running(folder: Path) -> Iterator[str]:
     try:
         yield server.get_uri()
     finally:
+        _forget_killed_users(psutil, server)
         with contextlib.suppress(psutil.NoSuchProcess):  # somebody killed it, and it is gone
             server.cleanup()
+
+
+def _forget_killed_users(psutil: Any, server: Any) -> None:
+    """Take killed processes off the list of those that use *server*, or it would never stop."""
+    users = server.global_process_id_list
+    with server._lock:  # noqa: SLF001  the library's own, around each use of its list
+        for pid in users.get():
+            if not psutil.pid_exists(pid):
+                users.get_and_remove(pid)
 
 
 def _forget_dead(psutil: Any, folder: Path) -> None:

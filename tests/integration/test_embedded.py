@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import psutil
 import psycopg
@@ -64,3 +66,21 @@ def test_it_stops_with_the_block(tmp_path):
 
     assert not (folder / "postmaster.pid").exists()
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_it_stops_with_the_last_user_that_lives(tmp_path):
+    """
+    A server that a killed process left behind is taken over, and stops with who took it.
+    """
+    folder = tmp_path / "postgres"
+    script = (
+        "import os, pathlib, signal, sys; from storage import embedded\n"
+        "with embedded.running(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", script, folder], check=False)
+    pid = int((folder / "postmaster.pid").read_text().split()[0])
+    with embedded.running(folder):
+        taken_over = int((folder / "postmaster.pid").read_text().split()[0])
+
+    assert taken_over == pid
+    assert not (folder / "postmaster.pid").exists()
