@@ -25,6 +25,7 @@ _NUMBERS = {
     "alert": 22,
     "emergency": 24,
 }
+NAMES = tuple(_NUMBERS)
 _BANDS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 _SHORT_NAMES = tuple(f"{band}{place or ''}" for band in _BANDS for place in (0, 2, 3, 4))
 

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import msgspec
+import prometheus_client
 from aiohttp import web
 
 from collector import levels
@@ -129,6 +130,14 @@ class Answers(msgspec.Struct, frozen=True):
         return _json(Ready())
 
 
+async def metrics(_: web.Request) -> web.Response:
+    """Answer with every counter, as Prometheus reads them."""
+    return web.Response(
+        body=prometheus_client.generate_latest(),
+        headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST},
+    )
+
+
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
@@ -149,6 +158,7 @@ def routes(
         web.get(f"{PREFIX}/console-fields", answers.console_fields),
         web.get("/health", answers.health),
         web.get("/ready", answers.ready),
+        web.get("/metrics", metrics),
         web.get("/", pages.index),
         web.get("/docs", pages.docs),
         web.get("/openapi.json", openapi.answer),

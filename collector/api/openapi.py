@@ -9,12 +9,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from collector.api.operations import LOGS, OPERATIONS, Operation
+from collector.api.operations import JSON, LOGS, OPERATIONS, PROTOBUF, Operation
 from collector.api.parameters import Conditions
-from collector.api.shapes import Failure, Status
 
-JSON = "application/json"
-PROTOBUF = "application/x-protobuf"
 # How OpenAPI says that a parameter may have any name.
 EXTRA = {
     "name": "extra",
@@ -56,10 +53,16 @@ def _schemas() -> tuple[dict[Any, Any], dict[str, Any]]:
     named = [
         kind
         for operation in OPERATIONS
-        for kind in (operation.in_path, operation.query, operation.body, operation.answer)
-        if kind is not None and not isinstance(kind, dict)
+        for kind in (
+            operation.in_path,
+            operation.query,
+            operation.body,
+            operation.answer,
+            operation.failure,
+        )
+        if kind is not None
     ]
-    kinds = list(dict.fromkeys([*named, Failure, Status]))
+    kinds = list(dict.fromkeys(named))
     found, components = msgspec.json.schema_components(
         kinds, ref_template="#/components/schemas/{name}"
     )
@@ -72,8 +75,9 @@ def _schemas() -> tuple[dict[Any, Any], dict[str, Any]]:
 
 
 def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
-    otlp = operation.path.startswith("/v1/")
     found: dict[str, Any] = {"summary": operation.summary, "operationId": _id(operation)}
+    if operation.endpoint:
+        found["servers"] = [{"url": f"http://{operation.endpoint}", "description": "by default"}]
     in_path = _parameters(schemas.get(operation.in_path), "path")
     in_query = _parameters(schemas.get(operation.query), "query")
     if operation.query is not None and issubclass(operation.query, Conditions):
@@ -81,13 +85,15 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     if parameters := [*in_path, *in_query]:
         found["parameters"] = parameters
     if operation.body is not None:
-        schema = operation.body if isinstance(operation.body, dict) else schemas[operation.body]
-        found["requestBody"] = {"required": True, "content": _content(schema, otlp=otlp)}
-    failure = schemas[Status if otlp else Failure]
+        content = _content(schemas[operation.body], operation)
+        found["requestBody"] = {"required": True, "content": content}
     found["responses"] = {
-        "200": {"description": "done", "content": _answer(operation, schemas)}
+        "200": {"description": "done", "content": _content(schemas[operation.answer], operation)}
     } | {
-        str(status): {"description": why, "content": _content(failure, otlp=otlp)}
+        str(status): {
+            "description": why,
+            "content": _content(schemas[operation.failure], operation),
+        }
         for status, why in sorted(operation.failures.items())
     }
     return found
@@ -100,17 +106,9 @@ def _id(operation: Operation) -> str:
     )
 
 
-def _answer(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
-    if operation.answer is None:
-        return {"text/html": {"schema": {"type": "string"}}}
-    literal = isinstance(operation.answer, dict)
-    schema = operation.answer if literal else schemas[operation.answer]
-    return _content(schema, otlp=operation.path.startswith("/v1/"))
-
-
-def _content(schema: Any, *, otlp: bool) -> dict[str, Any]:
-    binary = {PROTOBUF: {"schema": {"type": "string", "format": "binary"}}} if otlp else {}
-    return {JSON: {"schema": schema}} | binary
+def _content(schema: Any, operation: Operation) -> dict[str, Any]:
+    binary = {"type": "string", "format": "binary"}
+    return {media: {"schema": binary if media == PROTOBUF else schema} for media in operation.media}
 
 
 def _parameters(schema: dict[str, Any] | None, place: str) -> list[dict[str, Any]]:

@@ -6,24 +6,32 @@ from typing import Any
 
 import msgspec
 
+from collector.api import otlp_shapes as o
 from collector.api import parameters as p
 from collector.api import shapes as s
+from collector.receivers import otlp, pixsim
 from storage.entries import Entry
 
 LOGS = "/api/v1/logs"
+JSON, PROTOBUF = "application/json", "application/x-protobuf"
+HTML, TEXT = "text/html", "text/plain"
+OTLP_ENDPOINT = otlp.Http().endpoint
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """What the document says of one path; *answer* None means a page for people."""
+    """What the document says of one path."""
 
     method: str = "get"
     path: str
     summary: str
     answer: Any
+    media: tuple[str, ...] = (JSON,)  # of body and answer
     in_path: type[msgspec.Struct] | None = None
     query: type[msgspec.Struct] | None = None
     body: Any = None
+    failure: type[msgspec.Struct] = s.Failure
     failures: dict[int, str] = {}
+    endpoint: str | None = None  # where not that of the API
 
 
 _WRONG = {422: "a parameter is not of its type"}
@@ -40,7 +48,7 @@ OPERATIONS = (
         path=f"{LOGS}/ingest",
         summary="Store one record",
         body=s.LogEntry,
-        answer=s.Ingested,
+        answer=pixsim.Stored,
         failures=_BODY | {422: "a field is missing or not of its type"},
     ),
     Operation(
@@ -48,20 +56,19 @@ OPERATIONS = (
         path=f"{LOGS}/ingest/batch",
         summary="Store many records; a bad one never costs a good one",
         body=s.LogBatch,
-        answer=s.IngestedBatch,
+        answer=pixsim.StoredMany,
         failures=_BODY | {422: "`logs` is no list of objects"},
     ),
     Operation(
         method="post",
         path="/v1/logs",
         summary="Store records sent by OTLP/HTTP, as protobuf or JSON",
-        body={
-            "type": "object",
-            "description": "OTLP's `ExportLogsServiceRequest`",
-            "properties": {"resourceLogs": {"type": "array", "items": {"type": "object"}}},
-        },
-        answer=s.Exported,
+        media=(JSON, PROTOBUF),
+        body=o.ExportLogsServiceRequest,
+        answer=o.ExportLogsServiceResponse,
+        failure=o.Status,
         failures=_BODY,
+        endpoint=OTLP_ENDPOINT,
     ),
     Operation(
         path=f"{LOGS}/query",
@@ -127,7 +134,8 @@ OPERATIONS = (
         answer=s.Ready,
         failures={503: "the database is away"},
     ),
-    Operation(path="/", summary="What this is", answer=None),
-    Operation(path="/docs", summary="This API, for people", answer=None),
-    Operation(path="/openapi.json", summary="This document", answer={"type": "object"}),
+    Operation(path="/metrics", summary="Counters, for Prometheus", answer=str, media=(TEXT,)),
+    Operation(path="/", summary="What this is", answer=str, media=(HTML,)),
+    Operation(path="/docs", summary="This API, for people", answer=str, media=(HTML,)),
+    Operation(path="/openapi.json", summary="This document", answer=dict[str, Any]),
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from collector.api import openapi
+from collector.api.operations import OTLP_ENDPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +29,12 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 
+# The port of OTLP is that of its default: what else listens is not known here.
 INDEX = """
 <h1>pixsim-collector</h1>
 <p>Stores log records and finds them again.
 See <a href="docs">the API</a>, its <a href="openapi.json">OpenAPI document</a>,
+its <a href="metrics">counters</a>,
 and whether it is <a href="health">healthy</a> and <a href="ready">ready</a>.</p>
 <p>Send a record:</p>
 <pre>curl {url}/api/v1/logs/ingest -H 'Content-Type: application/json' \\
@@ -39,15 +42,16 @@ and whether it is <a href="health">healthy</a> and <a href="ready">ready</a>.</p
 <p>Find it:</p>
 <pre>curl '{url}/api/v1/logs/query?service=demo&amp;limit=10'
 curl {url}/api/v1/logs/trace/job/1</pre>
-<p>Send by OpenTelemetry:</p>
-<pre>OTEL_EXPORTER_OTLP_LOGS_ENDPOINT={url}/v1/logs</pre>
+<p>Send by OpenTelemetry, to its own port:</p>
+<pre>OTEL_EXPORTER_OTLP_LOGS_ENDPOINT={otlp}/v1/logs</pre>
 """
 
 
 async def index(request: web.Request) -> web.Response:
     """Answer with what this is and how to try it."""
     url = f"{request.scheme}://{request.host}"
-    return _page("pixsim-collector", INDEX.format(url=escape(url)))
+    otlp = request.url.origin().with_port(int(OTLP_ENDPOINT.rpartition(":")[2]))
+    return _page("pixsim-collector", INDEX.format(url=escape(url), otlp=escape(str(otlp))))
 
 
 async def docs(_: web.Request) -> web.Response:
@@ -93,6 +97,10 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     parts = [
         f'<h2 id="{operation["operationId"]}"><code>{name}</code></h2>',
         f"<p>{_marked(operation['summary'])}</p>",
+        *(
+            f"<p>At <code>{escape(server['url'])}</code> {server['description']}.</p>"
+            for server in operation.get("servers", ())
+        ),
     ]
     if parameters := operation.get("parameters"):
         rows = [

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from collector.levels import NAMES
+
 INT64 = 2**63 - 1
 INT32 = 2**31 - 1
 COLUMNS = ("service", "channel", "domain", "level", "provider_id", "operation_type", "stage")
@@ -24,7 +26,13 @@ Time = Annotated[
     dt.datetime | None,
     msgspec.Meta(
         description="ISO 8601 (UTC where no zone is given), a date, or Unix seconds; inclusive",
-        extra_json_schema={"format": "date-time"},
+        extra_json_schema={
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "string", "format": "date"},
+                {"type": "number", "minimum": -(10**10), "maximum": 10**10},
+            ]
+        },
     ),
 ]
 
@@ -37,7 +45,13 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     level: Annotated[
         str | None, msgspec.Meta(description="in any case; warn is warning, fatal is critical")
     ] = None
-    min_level: Annotated[str | None, msgspec.Meta(description="this level or a worse one")] = None
+    min_level: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="this level or a worse one; in any case",
+            extra_json_schema={"enum": list(NAMES)},
+        ),
+    ] = None
     msg: str | None = None
     error: str | None = None
     error_type: str | None = None

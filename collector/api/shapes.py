@@ -1,4 +1,4 @@
-"""The bodies of answers, and of the requests that the OpenAPI document describes."""
+"""The bodies of the query API's answers, and of native requests as they are described."""
 
 from __future__ import annotations
 
@@ -125,52 +125,3 @@ class LogBatch(msgspec.Struct, frozen=True, kw_only=True):
     """Records as they are sent; one that lacks level or service is stored all the same."""
 
     logs: list[dict[str, Any]]
-
-
-class Ingested(msgspec.Struct, frozen=True, kw_only=True):
-    """A record was stored."""
-
-    success: bool
-    log_id: int | None
-    count: int | None
-    message: str
-
-
-class RefusedEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One record of a batch that was not stored."""
-
-    index: int
-    field: str | None
-    reason: str
-
-
-class IngestedBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """How many records were stored; at most 20 of those refused are listed."""
-
-    success: bool
-    log_id: int | None
-    count: int
-    message: str
-    rejected: int
-    errors: list[RefusedEntry]
-
-
-class PartialSuccess(msgspec.Struct, frozen=True, kw_only=True):
-    """What an OTLP sender is told of records that were not stored."""
-
-    rejectedLogRecords: str = "0"  # noqa: N815  OTLP's name
-    errorMessage: str = ""  # noqa: N815
-
-
-class Exported(msgspec.Struct, frozen=True, kw_only=True):
-    """OTLP's ``ExportLogsServiceResponse``; empty when all was stored."""
-
-    partialSuccess: PartialSuccess | None = None  # noqa: N815
-
-
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """OTLP's error, a ``google.rpc.Status``."""
-
-    code: int
-    message: str
-    details: list[dict[str, Any]] = []

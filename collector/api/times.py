@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-_NUMBER = re.compile(r"-?\d+(\.\d*)?")
+_NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")
 # An offset whose plus sign stood unescaped in a URL, where it means a space.
 _LOST_PLUS = re.compile(r"(\d\d:\d\d[\d:.,]*) (\d\d:?\d\d)$")
 _MILLISECONDS = 2e10  # a Unix time beyond this is in milliseconds, as JavaScript's are
