@@ -17,7 +17,7 @@ from collector.sections import Section
 from storage.records import PROMOTABLE, LogRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 DEFAULTS: dict[str, tuple[str, ...]] = {
     "service": ("service.name",),
@@ -46,6 +46,8 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
     "attempt": ("attempt", "pixsim.attempt"),
 }
 
+MOST_SEEN = 10_000  # attributes
+MOST_VALUES_SEEN = 256  # of one name
 LONGEST_ERROR = 10_000  # characters
 # Characters of any other text; at 4 bytes each below the 2,704 that an index entry may have.
 LONGEST_TEXT = 600
@@ -130,10 +132,23 @@ _BY_TYPE: dict[str, tuple[Callable[[object], Any], type]] = {
 }
 
 
+class Attribute(msgspec.Struct, frozen=True, gc=False):
+    """An attribute, and the column that it may fill."""
+
+    name: str
+    value: object
+    column: str | None = None
+    found: Any = None  # the column's value
+    rank: int = 0  # among the names of the column, the lowest first
+    bit: int = 0  # in `storage.records.PROMOTABLE`, where the column gives the value back exactly
+
+
 class Columns:
     """`Correlation`, made ready for many records."""
 
     def __init__(self, config: Correlation) -> None:
+        self.seen: dict[bytes, Attribute] = {}  # by how they were encoded; see `remember`
+        self._values_seen: dict[str, int] = {}  # by name
         self._targets: dict[str, tuple[str, int, Callable[[object], Any]]] = {}
         self._exact: dict[str, tuple[type, int]] = {}  # a column's own type, and bit
         for column, names in config.merged().items():
@@ -142,36 +157,69 @@ class Columns:
             for rank, name in enumerate(names):
                 self._targets[name] = column, rank, error if column == "error" else read
 
-    def fill(self, row: LogRecord, attributes: dict[str, object]) -> dict[str, str]:
-        """
-        Set the columns of *row* that *attributes* fill, whatever stood there before.
+    def attribute(self, name: str, value: object) -> Attribute:
+        """Tell which column *value* may fill under this *name*."""
+        if (target := self._targets.get(name)) is None:
+            return Attribute(name, value)
+        column, rank, read = target
+        if (found := read(value)) is None:
+            return Attribute(name, value)
+        exact, bit = self._exact[column]
+        return Attribute(
+            name, value, column, found, rank, bit if name == column and type(value) is exact else 0
+        )
 
-        Returns the names of the attributes that did, by column.
+    def remember(self, encoded: bytes, attribute: Attribute) -> None:
         """
-        targets = self._targets
-        filled: dict[str, str] = {}
-        for name, value in attributes.items():
-            if name not in targets:
-                continue
-            column, rank, read = targets[name]
-            if column in filled and targets[filled[column]][1] < rank:
-                continue
-            found = read(value)
-            if found is not None:
-                setattr(row, column, found)
-                filled[column] = name
-        return filled
+        Put *attribute* in `seen`, for when the same bytes come again.
 
-    def move(self, row: LogRecord, attributes: dict[str, object]) -> int | None:
+        A name of many values is that of an id, whose next value will be another, too.
         """
-        Set the columns of *row*, and take out of *attributes* what they give back exactly.
+        if len(self.seen) >= MOST_SEEN:
+            self.seen.clear()
+            self._values_seen.clear()
+        number = self._values_seen.get(attribute.name, 0)
+        if number < MOST_VALUES_SEEN:
+            self._values_seen[attribute.name] = number + 1
+            self.seen[encoded] = attribute
 
-        Returns the bits of what was taken out, see `storage.records.PROMOTABLE`.
-        """
-        promoted = 0
-        for column, name in self.fill(row, attributes).items():
-            exact, bit = self._exact[column]
-            if name == column and type(attributes[name]) is exact:
-                promoted |= bit
-                del attributes[name]
-        return promoted or None
+    def fill(self, row: LogRecord, attributes: dict[str, object]) -> None:
+        """Set the columns of *row* that *attributes* fill, whatever stood there before."""
+        move(row, [self.attribute(name, value) for name, value in attributes.items()])
+
+
+def move(row: LogRecord, attributes: Collection[Attribute]) -> tuple[int | None, dict[str, object]]:
+    """
+    Set the columns of *row*; give what of *attributes* they don't give back exactly.
+
+    The number before it is the bits of what they do, see `storage.records.PROMOTABLE`.
+    """
+    promoted = 0
+    filled = set()
+    left: dict[str, object] = {}
+    for attribute in attributes:
+        column = attribute.column
+        if column is None:
+            left[attribute.name] = attribute.value
+            continue
+        if column in filled:  # two for one column are rare, and may cost another round
+            return move(row, _without_beaten(attributes))
+        filled.add(column)
+        setattr(row, column, attribute.found)
+        if attribute.bit:
+            promoted |= attribute.bit
+        else:
+            left[attribute.name] = attribute.value
+    return promoted or None, left
+
+
+def _without_beaten(attributes: Collection[Attribute]) -> list[Attribute]:
+    """Leave each column to the attribute whose name comes first."""
+    best: dict[str | None, int] = {}
+    for attribute in attributes:
+        rank = best.get(attribute.column, attribute.rank)
+        best[attribute.column] = min(rank, attribute.rank)
+    return [
+        each if each.rank == best[each.column] else Attribute(each.name, each.value)
+        for each in attributes
+    ]

@@ -18,7 +18,7 @@ from __future__ import annotations
 import base64
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
@@ -90,8 +90,10 @@ def from_any_value(value: Any, changes: set[str], depth: int = MAX_DEPTH) -> obj
     Raises:
         TooDeep: it is nested deeper than *depth*.
     """
-    if string := value.string_value:  # nearly all are, and WhichOneof is slow
+    if string := value.string_value:  # nearly all are this or a number, and WhichOneof is slow
         return text(string, changes)
+    if number := value.int_value:
+        return cast("int", number)
     kind = value.WhichOneof("value")
     if kind is None:
         return None

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 DECODERS: dict[str, Decoder] = {answer.PROTOBUF: protobuf, answer.JSON: json}
 LOGS_ONLY = "this collector takes logs only, at {path}"
-LARGE = 256 * 1024  # bytes; a body beyond it is read in a thread, so that others get their turn
+LARGE = (
+    4 * 1024 * 1024
+)  # bytes; a body beyond it is read in a thread, so that others get their turn
 
 
 class Http(HttpServer, frozen=True, kw_only=True):

@@ -16,6 +16,8 @@ from collector.receivers.otlp.refusal import TOO_DEEP, Refused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from collector.correlation import Columns
+
 SEVERITY = "severity_number"  # an unknown name was dropped
 
 _NAMES = dict(SeverityNumber.items())
@@ -49,7 +51,7 @@ def groups(body: bytes) -> Iterator[Group]:
             yield group
 
 
-def entry(raw: bytes, changes: set[str]) -> Entry:
+def entry(raw: bytes, columns: Columns, changes: set[str]) -> Entry:
     """
     Read one log record.
 
@@ -64,7 +66,10 @@ def entry(raw: bytes, changes: set[str]) -> Entry:
         severity_number=_severity(record.severity_number, changes),
         severity_text=string(record.severity_text, "severityText", changes),
         body=_body(record.body, changes),
-        attributes=_attributes(record.attributes, changes),
+        attributes={
+            name: columns.attribute(name, value)
+            for name, value in _attributes(record.attributes, changes).items()
+        },
         dropped_attributes_count=_number(
             record.dropped_attributes_count, "droppedAttributesCount", _UINT32
         ),

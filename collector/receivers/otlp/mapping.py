@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from collector import levels, values
+from collector.correlation import move
 from collector.errors import Violation
 from collector.receivers.otlp.refusal import TOO_DEEP, TOO_LARGE, Refused
 from storage.records import LogRecord, Resource, Scope
@@ -28,7 +29,7 @@ from storage.records import LogRecord, Resource, Scope
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from collector.correlation import Columns
+    from collector.correlation import Attribute, Columns
 
 MOST_PROBLEMS = 20  # that are told to a sender
 LONGEST_PROBLEM = 300  # characters
@@ -45,7 +46,7 @@ class Entry(msgspec.Struct, gc=False):
     severity_number: int
     severity_text: str
     body: object  # encoded by `collector.values`; UNSET where there was none
-    attributes: dict[str, object]
+    attributes: dict[str, Attribute]
     dropped_attributes_count: int
     flags: int
     trace_id: str | None
@@ -80,7 +81,7 @@ class Decoder(Protocol):
     def groups(self, body: bytes) -> Iterable[Group]:
         """Read a request, or raise `collector.errors.BadRequest`."""
 
-    def entry(self, raw: bytes, changes: set[str]) -> Entry:
+    def entry(self, raw: bytes, columns: Columns, changes: set[str]) -> Entry:
         """Read one record of a group, or raise `Refused` or `values.TooDeep`."""
 
 
@@ -125,24 +126,25 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
     def _take(self, group: Group, decoder: Decoder, now: int, found: Rows) -> None:
         prototype = self._prototype(group, found)
         changes_of_all = group.resource.changes | group.scope.changes
+        changes: set[str] = set()
         for place, still_encoded in enumerate(group.records):
-            raw = bytes(still_encoded)
-            changes: set[str] = set()
             try:
-                entry = self._entry(decoder, raw, changes)
+                entry = self._entry(decoder, bytes(still_encoded), changes)
             except Refused as exc:
                 found.refuse(exc.within(f"{group.path}.logRecords[{place}]"))
+                changes.clear()
                 continue
-            found.records.append(record(entry, prototype, self.columns, now))
+            found.records.append(record(entry, prototype, now))
             if changes or changes_of_all:
                 found.changed.update(changes | changes_of_all)
+                changes.clear()
 
     def _entry(self, decoder: Decoder, raw: bytes, changes: set[str]) -> Entry:
         if len(raw) > self.max_record_size:
             problem = f"{len(raw)} bytes, the most is {self.max_record_size}"
             raise Refused(problem, reason=TOO_LARGE)
         try:
-            return decoder.entry(raw, changes)
+            return decoder.entry(raw, self.columns, changes)
         except values.TooDeep as exc:
             raise Refused(str(exc), reason=TOO_DEEP) from exc
 
@@ -160,68 +162,67 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
         return shared
 
 
-def record(entry: Entry, prototype: LogRecord, columns: Columns, now: int) -> LogRecord:
-    """Make the row of *entry*, which arrived at *now* and whose attributes are used up."""
+def record(entry: Entry, prototype: LogRecord, now: int) -> LogRecord:
+    """Make the row of *entry*, which arrived at *now*; its group shares *prototype*."""
     row: LogRecord = prototype.__copy__()  # type: ignore[attr-defined]
-    otlp: dict[str, object] = {}
-    _set_times(row, entry, now, otlp)
-    _set_severity(row, entry, otlp)
-    _set_message(row, entry, otlp)
+    # Number and text are kept as sent; a missing one is derived from the other.
+    row.severity_number = entry.severity_number
+    row.level = entry.severity_text
+    if not entry.severity_number or not entry.severity_text:
+        _derive_severity(row)
+    # Without a time of its own a record has that at which it was first seen.
+    if not entry.observed:
+        _note(row, "no_observed", value=True)
+    if not entry.time:
+        _note(row, "no_time", value=True)
+    observed = entry.observed or now
+    row.observed_timestamp, row.observed_timestamp_ns = moment = _moment(observed)
+    row.timestamp, row.timestamp_ns = (
+        _moment(entry.time) if entry.time and entry.time != observed else moment
+    )
+    if type(entry.body) is str:
+        row.msg = entry.body
+    else:
+        _set_message(row, entry)
     if entry.dropped_attributes_count:
-        otlp["dropped_attributes_count"] = entry.dropped_attributes_count
+        _note(row, "dropped_attributes_count", entry.dropped_attributes_count)
     row.event_name = entry.event_name or None
     row.trace_id = entry.trace_id
     row.span_id = entry.span_id
     row.flags = entry.flags or None
-    row.promoted = columns.move(row, entry.attributes)
-    row.extra = entry.attributes or None
-    row.otlp = otlp or None
+    row.promoted, left = move(row, entry.attributes.values())
+    row.extra = left or None
     return row
 
 
-def _set_times(row: LogRecord, entry: Entry, now: int, otlp: dict[str, object]) -> None:
-    """Without a time of its own a record has that at which it was first seen."""
-    observed = entry.observed or now
-    time = entry.time or observed
-    if not entry.observed:
-        otlp["no_observed"] = True
-    if not entry.time:
-        otlp["no_time"] = True
-    row.timestamp, row.timestamp_ns = row.observed_timestamp, row.observed_timestamp_ns = _moment(
-        observed
-    )
-    if time != observed:
-        row.timestamp, row.timestamp_ns = _moment(time)
+def _note(row: LogRecord, key: str, value: object) -> None:
+    """Keep in ``otlp`` what no column holds."""
+    row.otlp = {**(row.otlp or {}), key: value}
 
 
 def _moment(time: int) -> tuple[dt.datetime, int]:
     """Split ns since 1970 into a time and the ns below its microsecond."""
-    seconds, below = divmod(time, 1_000_000_000)
-    microseconds, nanoseconds = divmod(below, 1_000)
-    return _EPOCH + dt.timedelta(0, seconds, microseconds), nanoseconds
+    microseconds, nanoseconds = divmod(time, 1_000)
+    return _EPOCH + dt.timedelta(0, 0, microseconds), nanoseconds
 
 
-def _set_severity(row: LogRecord, entry: Entry, otlp: dict[str, object]) -> None:
-    """Number and text are kept as sent; a missing one is derived from the other."""
-    row.severity_number = entry.severity_number
-    row.level = entry.severity_text
+def _derive_severity(row: LogRecord) -> None:
     if not row.severity_number and (derived := levels.number(row.level)):
         row.severity_number = derived
-        otlp["severity_number"] = 0
+        _note(row, "severity_number", 0)
     if not row.level:
         row.level = levels.short_name(row.severity_number)
-        otlp["severity_text"] = ""
+        _note(row, "severity_text", "")
 
 
-def _set_message(row: LogRecord, entry: Entry, otlp: dict[str, object]) -> None:
-    """Without a body an exception's message is shown; a body that is no string, as its JSON."""
+def _set_message(row: LogRecord, entry: Entry) -> None:
+    """A body that is no string is shown as its JSON; without one, an exception's message is."""
     if entry.body is not msgspec.UNSET:
         row.msg = values.as_text(entry.body)
-        if type(entry.body) is not str:
-            otlp["body"] = entry.body
+        _note(row, "body", entry.body)
     elif "exception.message" in entry.attributes:
-        row.msg = values.as_text(entry.attributes["exception.message"])
-        otlp["no_body"] = True
+        row.msg = values.as_text(entry.attributes["exception.message"].value)
+        _note(row, "no_body", value=True)
 
 
 def hex_id(raw: bytes, size: int, change: str, changes: set[str]) -> str | None:

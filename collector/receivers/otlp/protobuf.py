@@ -27,9 +27,10 @@ from collector.receivers.otlp.refusal import TOO_DEEP, Refused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from collector.correlation import Attribute, Columns
+
 LEFT_ENCODED = {("ScopeLogs", "log_records"), ("LogRecord", "attributes")}
-MOST_SEEN = 10_000  # attributes, of at most
-LONGEST_SEEN = 200  # bytes each
+LONGEST_SEEN = 200  # bytes of an attribute that is looked up the next time
 
 
 def _shallow() -> descriptor_pool.DescriptorPool:
@@ -57,9 +58,6 @@ _POOL = _shallow()
 _REQUEST = message_class("collector.logs.v1.ExportLogsServiceRequest")
 _RECORD = message_class("logs.v1.LogRecord")
 _KEY_VALUE = message_class("common.v1.KeyValue")
-
-# The key and value of an attribute, by its bytes; only what can't be changed later.
-_seen: dict[bytes, tuple[str, object]] = {}
 
 
 def groups(body: bytes) -> Iterator[Group]:
@@ -109,7 +107,7 @@ def _origin(message: Any, schema_url: bytes) -> tuple[Origin, Refused | None]:
     return origin, None
 
 
-def entry(raw: bytes, changes: set[str]) -> Entry:
+def entry(raw: bytes, columns: Columns, changes: set[str]) -> Entry:
     """
     Read one log record.
 
@@ -119,10 +117,11 @@ def entry(raw: bytes, changes: set[str]) -> Entry:
     """
     try:
         message = _RECORD.FromString(raw)
-        attributes = {}
+        attributes: dict[str, Attribute] = {}
+        seen = columns.seen
         for each in message.attributes:
-            key, value = _seen.get(each) or _attribute(each, changes)
-            attributes[key] = value
+            attribute = seen.get(each) or _attribute(each, columns, changes)
+            attributes[attribute.name] = attribute
     except DecodeError as exc:
         raise Refused(str(exc)) from exc
     body = message.body if message.HasField("body") else None
@@ -141,13 +140,13 @@ def entry(raw: bytes, changes: set[str]) -> Entry:
     )
 
 
-def _attribute(raw: bytes, changes: set[str]) -> tuple[str, object]:
+def _attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:
     found: set[str] = set()
-    pair = values.from_key_value(_KEY_VALUE.FromString(raw), found)
+    name, value = values.from_key_value(_KEY_VALUE.FromString(raw), found)
+    attribute = columns.attribute(name, value)
     if found:
         changes |= found
-    elif len(raw) <= LONGEST_SEEN and not isinstance(pair[1], dict | list):
-        if len(_seen) >= MOST_SEEN:
-            _seen.clear()
-        _seen[raw] = pair
-    return pair
+    elif len(raw) <= LONGEST_SEEN and type(value) not in {dict, list}:
+        # Only what can't be changed later.
+        columns.remember(raw, attribute)
+    return attribute

@@ -5,7 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from collector.correlation import DEFAULTS, LONGEST_ERROR, LONGEST_TEXT, Columns, Correlation
+from collector.correlation import (
+    DEFAULTS,
+    LONGEST_ERROR,
+    LONGEST_TEXT,
+    MOST_SEEN,
+    MOST_VALUES_SEEN,
+    Columns,
+    Correlation,
+    move,
+)
 from storage.records import PROMOTABLE
 from tests.builders import record
 
@@ -13,8 +22,9 @@ from tests.builders import record
 def moved(attributes, **names):
     """Give the row that *attributes* fill, and those that are left."""
     row = record(service="unset", env=None)
-    left = dict(attributes)
-    row.promoted = Columns(Correlation(attributes=names)).move(row, left)
+    columns = Columns(Correlation(attributes=names))
+    given = [columns.attribute(name, value) for name, value in attributes.items()]
+    row.promoted, left = move(row, given)
     return row, left
 
 
@@ -55,7 +65,7 @@ def test_c102_levels():
     row = record()
     columns.fill(row, {"job_id": 1, "stage": "resource", "domain": "resource", "attempt": 1})
     columns.fill(row, {"job.id": 2, "stage": "scope", "domain": "scope"})
-    columns.move(row, {"pixsim.job_id": 3, "stage": "record"})
+    columns.fill(row, {"pixsim.job_id": 3, "stage": "record"})
 
     assert (3, "record", "scope", 1) == (row.job_id, row.stage, row.domain, row.attempt)
 
@@ -190,3 +200,16 @@ def test_wrong_configuration(names, message):
 def test_every_column_has_a_default():
     """All columns that can be filled have their names."""
     assert set(PROMOTABLE) == set(DEFAULTS)
+
+
+def test_memory_of_attributes_is_bounded():
+    """Attributes are remembered while their name has few values, and all are few."""
+    columns = Columns(Correlation())
+    for n in range(3 * MOST_VALUES_SEEN):
+        columns.remember(b"id %d" % n, columns.attribute("id", n))
+    of_one_name = len(columns.seen)
+    for n in range(MOST_SEEN):
+        columns.remember(b"name %d" % n, columns.attribute(f"name {n}", 1))
+
+    assert of_one_name == MOST_VALUES_SEEN
+    assert len(columns.seen) <= MOST_SEEN

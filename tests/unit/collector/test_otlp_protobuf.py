@@ -116,14 +116,3 @@ def test_attributes_seen_before():
     assert repr(first) == repr(second)
     assert {"nul": 1} == second.changed
     assert first.records[0].extra["b"] is not second.records[0].extra["b"]
-
-
-def test_memory_of_attributes_is_bounded(monkeypatch):
-    """No more attributes are remembered than fit, and none that is long."""
-    monkeypatch.setattr(protobuf, "MOST_SEEN", 10)
-    monkeypatch.setattr(protobuf, "_seen", {})
-    read(
-        request(log_record({f"k{i}": i for i in range(25)} | {"x": "y" * 300})).SerializeToString()
-    )
-
-    assert len(protobuf._seen) == 5
