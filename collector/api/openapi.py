@@ -130,5 +130,9 @@ def _parameter(name: str, kind: dict[str, Any], place: str, *, required: bool) -
         schema = {**{key: value for key, value in schema.items() if key != "anyOf"}, **kinds[0]}
     elif kinds:
         schema["anyOf"] = kinds
-    described = {"description": kind["description"]} if "description" in kind else {}
+    described: dict[str, Any] = (
+        {"description": kind["description"]} if "description" in kind else {}
+    )
+    if place == "query" and not required:
+        described["allowEmptyValue"] = True  # it counts as absent
     return {"name": name, "in": place, "required": required, "schema": schema} | described

@@ -27,10 +27,10 @@ Time = Annotated[
     msgspec.Meta(
         description="ISO 8601 (UTC where no zone is given), a date, or Unix seconds; inclusive",
         extra_json_schema={
-            "anyOf": [
-                {"type": "string", "format": "date-time"},
-                {"type": "string", "format": "date"},
-                {"type": "number", "minimum": -(10**10), "maximum": 10**10},
+            "oneOf": [
+                {"format": "date-time"},
+                {"format": "date"},
+                {"pattern": r"^(-[0-9]{1,10}|[0-9]{1,7}|[0-9]{9,10})(\.[0-9]+)?$"},
             ]
         },
     ),

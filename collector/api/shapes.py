@@ -91,7 +91,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A record as it is sent; keys not listed are kept in `extra`."""
+    """A record as it is sent; other keys, and values not of these types, are kept in `extra`."""
 
     level: str
     service: str

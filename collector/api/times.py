@@ -6,6 +6,7 @@ import datetime as dt
 import re
 
 _NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")
+_DATE = re.compile(r"\d{8}")
 # An offset whose plus sign stood unescaped in a URL, where it means a space.
 _LOST_PLUS = re.compile(r"(\d\d:\d\d[\d:.,]*) (\d\d:?\d\d)$")
 _MILLISECONDS = 2e10  # a Unix time beyond this is in milliseconds, as JavaScript's are
@@ -19,7 +20,7 @@ def moment(text: str) -> dt.datetime:
         ValueError: it is no time, or out of the range of years 1 to 9999.
     """
     text = text.strip()
-    if _NUMBER.fullmatch(text) and len(text) != len("20251113"):
+    if _NUMBER.fullmatch(text) and not _DATE.fullmatch(text):
         return _unix(float(text))
     try:
         found = dt.datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import requests
+
+from tests import postgres
 
 COMMAND = Path(sys.executable).with_name("pixsim-collector")
 START_TIMEOUT = 30  # seconds
@@ -85,10 +88,10 @@ class Collector:
         return code
 
 
-@pytest.fixture(name="start")
-def _start(database, tmp_path):
-    """A function that starts a collector on the test's database."""
-    config = tmp_path / "config.yaml"
+@contextlib.contextmanager
+def starting(database, folder):
+    """A function that starts a collector on *database*; none of them outlives the block."""
+    config = folder / "config.yaml"
     started = []
 
     def start(postgres=f'dsn: "{database}"'):
@@ -102,7 +105,24 @@ def _start(database, tmp_path):
             collector.stop(signal.SIGKILL)
 
 
+@pytest.fixture(name="start")
+def _start(database, tmp_path):
+    """A function that starts a collector on the test's database."""
+    with starting(database, tmp_path) as start:
+        yield start
+
+
 @pytest.fixture(name="collector")
 def _collector(start):
     """A running collector."""
     return start()
+
+
+@pytest.fixture(name="shared", scope="module")
+def _shared(server, tmp_path_factory):
+    """A running collector that all tests of a module send to."""
+    with (
+        postgres.clone(server) as database,
+        starting(database, tmp_path_factory.mktemp("shared")) as start,
+    ):
+        yield start()

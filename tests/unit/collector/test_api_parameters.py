@@ -30,6 +30,8 @@ TIMES = [
     pytest.param("2025-11-13", utc(2025, 11, 13), id="date"),
     pytest.param("20251113", utc(2025, 11, 13), id="date without dashes"),
     pytest.param("1763035200", NOW, id="Unix seconds"),
+    pytest.param("-6583434", utc(1969, 10, 16, 19, 16, 6), id="Unix seconds before 1970"),
+    pytest.param("1.7630352e9", NOW, id="Unix seconds with an exponent"),
     pytest.param("1763035200.5", NOW + dt.timedelta(seconds=0.5), id="Unix fraction"),
     pytest.param("1763035200000", NOW, id="Unix milliseconds"),
     pytest.param("0", utc(1970, 1, 1), id="Unix zero"),
