@@ -58,6 +58,8 @@ def reason(exc: Exception) -> str:
     """Give the counter's label for *exc*."""
     if isinstance(exc, RequestError):
         return exc.reason
+    if isinstance(exc, ConnectionError):
+        return "disconnected"
     return type(exc).__name__.lower() if isinstance(exc, StorageError) else "error"
 
 
@@ -69,7 +71,7 @@ def _described(exc: Exception) -> tuple[int, str, dict[str, str]]:
             return exc.status, str(exc), {}
         case Unavailable():
             return 503, str(exc), {"Retry-After": RETRY_AFTER}
-        case Rejected():
+        case Rejected() | ConnectionError():  # whose sender has gone, and reads no answer
             return 400, str(exc), {}
         case web.HTTPException():
             kept = {k: v for k, v in exc.headers.items() if k in {"Allow", "Location"}}

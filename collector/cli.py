@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from collector.config import Config
 
 PROGRAM = "pixsim-collector"
+# Without the values of variables: those are senders' data, and the database's password.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
 USER_ERROR = 2  # what argparse exits with too
 INTERRUPTED = 130
 EXAMPLES = """\
@@ -173,9 +177,9 @@ def _run(program: Coroutine[None, None, None]) -> None:
 def _log_to_stderr(level: str) -> None:
     """Write our own log for people on a terminal, and else a JSON object a line."""
     render: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if sys.stderr.isatty()
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [_TRACEBACKS, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[

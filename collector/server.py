@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import uuid
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from collector import answers, telemetry
 from collector.body import InFlight, read
@@ -68,6 +70,7 @@ async def listening(
     Raises:
         OSError: an endpoint is taken or cannot be bound.
     """
+    logging.getLogger("aiohttp.server").addFilter(_is_worth_telling)
     by_endpoint: dict[str, list[Listener]] = {}
     for listener in listeners:
         by_endpoint.setdefault(listener.server.endpoint, []).append(listener)
@@ -95,6 +98,11 @@ async def listening(
             app[STOPPING].append(True)
         for runner in runners:
             await runner.cleanup()
+
+
+def _is_worth_telling(line: logging.LogRecord) -> bool:
+    """Drop aiohttp's tracebacks of requests that are no HTTP: any port scan makes them."""
+    return not (line.exc_info and isinstance(line.exc_info[1], HttpProcessingError))
 
 
 def _url(address: tuple[str, int]) -> str:

@@ -25,8 +25,8 @@ records_refused = Counter(
 )
 requests_refused = Counter(
     "pixsim_requests_refused",
-    "Requests refused whole, each told to its sender, by reason.",
-    ("receiver", "reason"),
+    "Requests refused whole, each told to its sender, by route and reason.",
+    ("route", "reason"),
 )
 records_changed = Counter(
     "pixsim_records_changed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import re
 from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 
+_PORT = re.compile(r":\d*$")
 # The port of OTLP is that of its default: what else listens is not known here.
 INDEX = """
 <h1>pixsim-collector</h1>
@@ -50,8 +52,8 @@ curl {url}/api/v1/logs/trace/job/1</pre>
 async def index(request: web.Request) -> web.Response:
     """Answer with what this is and how to try it."""
     url = f"{request.scheme}://{request.host}"
-    otlp = request.url.origin().with_port(int(OTLP_ENDPOINT.rpartition(":")[2]))
-    return _page("pixsim-collector", INDEX.format(url=escape(url), otlp=escape(str(otlp))))
+    otlp = f"{_PORT.sub('', url)}:{OTLP_ENDPOINT.rpartition(':')[2]}"
+    return _page("pixsim-collector", INDEX.format(url=escape(url), otlp=escape(otlp)))
 
 
 async def docs(_: web.Request) -> web.Response:

@@ -22,8 +22,8 @@ from collector.receivers.otlp.refusal import Refused, expected
 _MENDED = b"\\uFfFd"
 _TO_MEND = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair
-    r"|\\[^u]|\\u(?![dD][89a-fA-F])"
-    r"|(?P<bad>\\u[dD][89a-fA-F][0-9a-fA-F]{2}|[\udc80-\udcff])"
+    r"|\\[^u\udc80-\udcff]|\\u(?![dD][89a-fA-F])"
+    r"|(?P<bad>\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\?[\udc80-\udcff])"
 )
 _NOTHING = msgspec.Raw(b"{}")
 _NULL = msgspec.Raw(b"null")

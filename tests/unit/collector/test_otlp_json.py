@@ -228,6 +228,7 @@ def test_c32_empty(body):
         pytest.param(rb"\\\ud800\"", '\\\ufffd"', id="C62 after an escaped backslash"),
         pytest.param(b"a\xffb", "a\ufffdb", id="no UTF-8"),
         pytest.param(b"\xed\xa0\x80", "\ufffd" * 3, id="a surrogate in UTF-8"),
+        pytest.param(b"\\\xe3", "\ufffd", id="an escape of what is no UTF-8"),
     ],
 )
 def test_mended_text(raw, expected):
