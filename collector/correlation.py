@@ -143,33 +143,54 @@ class Attribute(msgspec.Struct, frozen=True, gc=False):
     bit: int = 0  # in `storage.records.PROMOTABLE`, where the column gives the value back exactly
 
 
+class Name(msgspec.Struct, gc=False):
+    """The name of attributes, and the column that they may fill."""
+
+    text: str
+    column: str | None = None
+    rank: int = 0
+    read: Callable[[object], Any] | None = None
+    exact: type | None = None  # of values that the column gives back exactly
+    bit: int = 0
+    seen: int = 0  # how many attributes of this name are in `Columns.seen`
+
+    def attribute(self, value: object) -> Attribute:
+        """Give the attribute of this name and *value*."""
+        if self.read is None or (found := self.read(value)) is None:
+            return Attribute(self.text, value)
+        bit = self.bit if type(value) is self.exact else 0
+        return Attribute(self.text, value, self.column, found, self.rank, bit)
+
+
 class Columns:
     """`Correlation`, made ready for many records."""
 
     def __init__(self, config: Correlation) -> None:
-        self.seen: dict[bytes, Attribute] = {}  # by how they were encoded; see `remember`
-        self._values_seen: dict[str, int] = {}  # by name
-        self._targets: dict[str, tuple[str, int, Callable[[object], Any]]] = {}
-        self._exact: dict[str, tuple[type, int]] = {}  # a column's own type, and bit
+        # Attributes and their names, by how a decoder found them encoded; see `remember`.
+        self.seen: dict[bytes, Attribute] = {}
+        self.names_seen: dict[bytes, Name] = {}
+        self._names: dict[str, Name] = {}
         for column, names in config.merged().items():
             read, exact = _BY_TYPE[LogRecord.__annotations__[column]]
-            self._exact[column] = exact, 1 << PROMOTABLE.index(column)
             for rank, name in enumerate(names):
-                self._targets[name] = column, rank, error if column == "error" else read
+                self._names[name] = Name(
+                    text=name,
+                    column=column,
+                    rank=rank,
+                    read=error if column == "error" else read,
+                    exact=exact if name == column else None,
+                    bit=1 << PROMOTABLE.index(column),
+                )
+
+    def name(self, text: str) -> Name:
+        """Tell which column attributes of this name may fill."""
+        return self._names.get(text) or Name(text)
 
     def attribute(self, name: str, value: object) -> Attribute:
         """Tell which column *value* may fill under this *name*."""
-        if (target := self._targets.get(name)) is None:
-            return Attribute(name, value)
-        column, rank, read = target
-        if (found := read(value)) is None:
-            return Attribute(name, value)
-        exact, bit = self._exact[column]
-        return Attribute(
-            name, value, column, found, rank, bit if name == column and type(value) is exact else 0
-        )
+        return self.name(name).attribute(value)
 
-    def remember(self, encoded: bytes, attribute: Attribute) -> None:
+    def remember(self, encoded: bytes, name: Name, attribute: Attribute) -> None:
         """
         Put *attribute* in `seen`, for when the same bytes come again.
 
@@ -177,10 +198,11 @@ class Columns:
         """
         if len(self.seen) >= MOST_SEEN:
             self.seen.clear()
-            self._values_seen.clear()
-        number = self._values_seen.get(attribute.name, 0)
-        if number < MOST_VALUES_SEEN:
-            self._values_seen[attribute.name] = number + 1
+            self.names_seen.clear()
+            for each in self._names.values():
+                each.seen = 0
+        if name.seen < MOST_VALUES_SEEN:
+            name.seen += 1
             self.seen[encoded] = attribute
 
     def fill(self, row: LogRecord, attributes: dict[str, object]) -> None:

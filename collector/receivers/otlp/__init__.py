@@ -9,7 +9,6 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from collector.receivers.otlp import answer, json, protobuf
 from collector.receivers.otlp.mapping import Decoder, Mapper, Rows
 from collector.receivers.otlp.refusal import UNDECODABLE
 from collector.sections import Bytes, Endpoint, HttpServer, Section
+from collector.turns import Turns
 from storage.records import Batch, Outcome
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 DECODERS: dict[str, Decoder] = {answer.PROTOBUF: protobuf, answer.JSON: json}
 LOGS_ONLY = "this collector takes logs only, at {path}"
-LARGE = (
-    4 * 1024 * 1024
-)  # bytes; a body beyond it is read in a thread, so that others get their turn
 
 
 class Http(HttpServer, frozen=True, kw_only=True):
@@ -61,6 +58,7 @@ def routes(
     """Give the routes of the component *receiver*, submitting to *submit*."""
     http = config.protocols.http
     path = http.logs_url_path
+    turns = Turns()
     mapper = Mapper(columns=Columns(correlation), max_record_size=http.max_record_size)
 
     async def export_logs(request: web.Request) -> web.Response:
@@ -73,7 +71,8 @@ def routes(
                 f"Content-Type is {shown}, not {answer.PROTOBUF} or {answer.JSON}"
             )
         body = await server.body(request, limit=http.max_request_body_size)
-        rows = await _rows(mapper, decoder, body)
+        rows = Rows()
+        await turns.run(mapper.slices(decoder, body, time.time_ns(), rows))
         _count(rows, receiver)
         outcome = Outcome(stored=0)
         if rows.records:
@@ -91,15 +90,6 @@ def routes(
         web.post(path, export_logs),
         *(web.post(other, not_here) for other in others if other != path),
     ]
-
-
-async def _rows(mapper: Mapper, decoder: Decoder, body: bytes) -> Rows:
-    now = time.time_ns()
-    if len(body) > LARGE:
-        rows = await asyncio.to_thread(mapper.rows, decoder, body, now)
-    else:
-        rows = mapper.rows(decoder, body, now)
-    return rows
 
 
 def _count(rows: Rows, receiver: str) -> None:

@@ -8,15 +8,16 @@ import msgspec
 from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 
 from collector import values
-from collector.receivers.otlp import json_messages
+from collector.receivers.otlp import json_messages, mapping
 from collector.receivers.otlp.json_values import any_value, integer, key_values, string
-from collector.receivers.otlp.mapping import SPAN_ID, TRACE_ID, Entry, Group, Origin, hex_id
+from collector.receivers.otlp.mapping import SPAN_ID, TRACE_ID, Group, Origin, hex_id
 from collector.receivers.otlp.refusal import TOO_DEEP, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collector.correlation import Columns
+    from storage.records import LogRecord
 
 SEVERITY = "severity_number"  # an unknown name was dropped
 
@@ -51,16 +52,22 @@ def groups(body: bytes) -> Iterator[Group]:
             yield group
 
 
-def entry(raw: bytes, columns: Columns, changes: set[str]) -> Entry:
+def record(
+    raw: bytes, prototype: LogRecord, columns: Columns, now: int, changes: set[str]
+) -> LogRecord:
     """
-    Read one log record.
+    Read one log record; see `mapping.Decoder`.
 
     Raises:
         Refused: it is not a ``LogRecord``.
         TooDeep: a value in it is.
     """
+    return mapping.record(_entry(raw, columns, changes), prototype, now)
+
+
+def _entry(raw: bytes, columns: Columns, changes: set[str]) -> mapping.Entry:
     record = json_messages.read(json_messages.RECORD, raw, changes)
-    return Entry(
+    return mapping.Entry(
         time=_number(record.time_unix_nano, "timeUnixNano", _UINT64),
         observed=_number(record.observed_time_unix_nano, "observedTimeUnixNano", _UINT64),
         severity_number=_severity(record.severity_number, changes),

@@ -24,10 +24,11 @@ from collector import levels, values
 from collector.correlation import move
 from collector.errors import Violation
 from collector.receivers.otlp.refusal import TOO_DEEP, TOO_LARGE, Refused
+from collector.turns import SLICE
 from storage.records import LogRecord, Resource, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from collector.correlation import Attribute, Columns
 
@@ -81,8 +82,14 @@ class Decoder(Protocol):
     def groups(self, body: bytes) -> Iterable[Group]:
         """Read a request, or raise `collector.errors.BadRequest`."""
 
-    def entry(self, raw: bytes, columns: Columns, changes: set[str]) -> Entry:
-        """Read one record of a group, or raise `Refused` or `values.TooDeep`."""
+    def record(
+        self, raw: bytes, prototype: LogRecord, columns: Columns, now: int, changes: set[str]
+    ) -> LogRecord:
+        """
+        Read one record of a group that shares *prototype*, or raise `Refused` or `TooDeep`.
+
+        What had to be changed to keep it is told to *changes*.
+        """
 
 
 class Rows(msgspec.Struct):
@@ -108,45 +115,41 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
     columns: Columns
     max_record_size: int  # bytes of one record, as it was sent
 
-    def rows(self, decoder: Decoder, body: bytes, now: int) -> Rows:
+    def slices(self, decoder: Decoder, body: bytes, now: int, found: Rows) -> Iterator[None]:
         """
-        Read a request that arrived at *now*, in ns since 1970.
+        Read a request that arrived at *now*, in ns since 1970, into *found*, slice by slice.
 
         Raises:
             BadRequest: it can't be read.
         """
-        found = Rows()
         for group in decoder.groups(body):
             if group.refused is None:
-                self._take(group, decoder, now, found)
+                yield from self._take(group, decoder, now, found)
             else:
                 found.refuse(group.refused, len(group.records))
-        return found
 
-    def _take(self, group: Group, decoder: Decoder, now: int, found: Rows) -> None:
+    def _take(self, group: Group, decoder: Decoder, now: int, found: Rows) -> Iterator[None]:
         prototype = self._prototype(group, found)
         changes_of_all = group.resource.changes | group.scope.changes
         changes: set[str] = set()
         for place, still_encoded in enumerate(group.records):
+            if place % SLICE == SLICE - 1:
+                yield
+            raw = bytes(still_encoded)
             try:
-                entry = self._entry(decoder, bytes(still_encoded), changes)
-            except Refused as exc:
-                found.refuse(exc.within(f"{group.path}.logRecords[{place}]"))
+                if len(raw) > self.max_record_size:
+                    problem = f"{len(raw)} bytes, the most is {self.max_record_size}"
+                    raise Refused(problem, reason=TOO_LARGE)
+                row = decoder.record(raw, prototype, self.columns, now, changes)
+            except (Refused, values.TooDeep) as exc:
+                refused = exc if isinstance(exc, Refused) else Refused(str(exc), reason=TOO_DEEP)
+                found.refuse(refused.within(f"{group.path}.logRecords[{place}]"))
                 changes.clear()
                 continue
-            found.records.append(record(entry, prototype, now))
+            found.records.append(row)
             if changes or changes_of_all:
                 found.changed.update(changes | changes_of_all)
                 changes.clear()
-
-    def _entry(self, decoder: Decoder, raw: bytes, changes: set[str]) -> Entry:
-        if len(raw) > self.max_record_size:
-            problem = f"{len(raw)} bytes, the most is {self.max_record_size}"
-            raise Refused(problem, reason=TOO_LARGE)
-        try:
-            return decoder.entry(raw, self.columns, changes)
-        except values.TooDeep as exc:
-            raise Refused(str(exc), reason=TOO_DEEP) from exc
 
     def _prototype(self, group: Group, found: Rows) -> LogRecord:
         """Make a row of what all records of *group* share."""
@@ -165,27 +168,14 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
 def record(entry: Entry, prototype: LogRecord, now: int) -> LogRecord:
     """Make the row of *entry*, which arrived at *now*; its group shares *prototype*."""
     row: LogRecord = prototype.__copy__()  # type: ignore[attr-defined]
-    # Number and text are kept as sent; a missing one is derived from the other.
     row.severity_number = entry.severity_number
     row.level = entry.severity_text
     if not entry.severity_number or not entry.severity_text:
-        _derive_severity(row)
-    # Without a time of its own a record has that at which it was first seen.
-    if not entry.observed:
-        _note(row, "no_observed", value=True)
-    if not entry.time:
-        _note(row, "no_time", value=True)
-    observed = entry.observed or now
-    row.observed_timestamp, row.observed_timestamp_ns = moment = _moment(observed)
-    row.timestamp, row.timestamp_ns = (
-        _moment(entry.time) if entry.time and entry.time != observed else moment
-    )
-    if type(entry.body) is str:
-        row.msg = entry.body
-    else:
-        _set_message(row, entry)
+        derive_severity(row)
+    set_times(row, entry.time, entry.observed, now)
+    set_message(row, entry.body, entry.attributes)
     if entry.dropped_attributes_count:
-        _note(row, "dropped_attributes_count", entry.dropped_attributes_count)
+        note(row, "dropped_attributes_count", entry.dropped_attributes_count)
     row.event_name = entry.event_name or None
     row.trace_id = entry.trace_id
     row.span_id = entry.span_id
@@ -195,34 +185,48 @@ def record(entry: Entry, prototype: LogRecord, now: int) -> LogRecord:
     return row
 
 
-def _note(row: LogRecord, key: str, value: object) -> None:
+def note(row: LogRecord, key: str, value: object) -> None:
     """Keep in ``otlp`` what no column holds."""
     row.otlp = {**(row.otlp or {}), key: value}
 
 
-def _moment(time: int) -> tuple[dt.datetime, int]:
-    """Split ns since 1970 into a time and the ns below its microsecond."""
-    microseconds, nanoseconds = divmod(time, 1_000)
-    return _EPOCH + dt.timedelta(0, 0, microseconds), nanoseconds
+def set_times(row: LogRecord, time: int, observed: int, now: int) -> None:
+    """Set times in ns since 1970; without one, a record has that at which it was first seen."""
+    if not observed:
+        note(row, "no_observed", value=True)
+        observed = now
+    if not time:
+        note(row, "no_time", value=True)
+        time = observed
+    microseconds, row.observed_timestamp_ns = divmod(observed, 1_000)
+    row.observed_timestamp = _EPOCH + dt.timedelta(0, 0, microseconds)
+    if time == observed:
+        row.timestamp, row.timestamp_ns = row.observed_timestamp, row.observed_timestamp_ns
+        return
+    microseconds, row.timestamp_ns = divmod(time, 1_000)
+    row.timestamp = _EPOCH + dt.timedelta(0, 0, microseconds)
 
 
-def _derive_severity(row: LogRecord) -> None:
+def derive_severity(row: LogRecord) -> None:
+    """Complete number and level, of which one or both were not sent, by the other."""
     if not row.severity_number and (derived := levels.number(row.level)):
         row.severity_number = derived
-        _note(row, "severity_number", 0)
+        note(row, "severity_number", 0)
     if not row.level:
         row.level = levels.short_name(row.severity_number)
-        _note(row, "severity_text", "")
+        note(row, "severity_text", "")
 
 
-def _set_message(row: LogRecord, entry: Entry) -> None:
+def set_message(row: LogRecord, body: object, attributes: dict[str, Attribute]) -> None:
     """A body that is no string is shown as its JSON; without one, an exception's message is."""
-    if entry.body is not msgspec.UNSET:
-        row.msg = values.as_text(entry.body)
-        _note(row, "body", entry.body)
-    elif "exception.message" in entry.attributes:
-        row.msg = values.as_text(entry.attributes["exception.message"].value)
-        _note(row, "no_body", value=True)
+    if type(body) is str:
+        row.msg = body
+    elif body is not msgspec.UNSET:
+        row.msg = values.as_text(body)
+        note(row, "body", body)
+    elif "exception.message" in attributes:
+        row.msg = values.as_text(attributes["exception.message"].value)
+        note(row, "no_body", value=True)
 
 
 def hex_id(raw: bytes, size: int, change: str, changes: set[str]) -> str | None:

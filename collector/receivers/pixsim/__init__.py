@@ -11,7 +11,6 @@ no value costs a record; `mapping` says what becomes of those that fit no column
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -25,15 +24,17 @@ from collector.receivers.pixsim import checks
 from collector.receivers.pixsim.decoding import decode
 from collector.receivers.pixsim.mapping import record
 from collector.sections import Bytes, Endpoint, HttpServer
+from collector.turns import SLICE, Turns
 from storage.records import Batch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from collector.pipeline import Submit
     from storage.records import LogRecord
 
 PATH = "/api/v1/logs/ingest"
 MOST_ERRORS = 20  # of one request that its answer tells
-MAPPED_AT_ONCE = 1_000  # records of one request before others get a turn
 
 _encode = msgspec.json.Encoder().encode
 
@@ -75,6 +76,7 @@ class StoredMany(msgspec.Struct, frozen=True, kw_only=True):
 
 def routes(config: Pixsim, submit: Submit, *, receiver: str = "pixsim") -> list[web.RouteDef]:
     """Give the routes of the component that is named *receiver*."""
+    turns = Turns()
 
     async def ingest(request: web.Request) -> web.Response:
         body = await server.body(request, limit=config.max_request_body_size)
@@ -83,7 +85,7 @@ def routes(config: Pixsim, submit: Submit, *, receiver: str = "pixsim") -> list[
         changes: Counter[str] = Counter()
         entry = checks.single(decode(body, changes), len(body))
         batch = _batch(request, receiver, body)
-        batch.records = await _records([entry], changes)
+        await turns.run(_records([entry], changes, batch.records))
         (made,) = batch.records
         outcome = await submit(batch)
         if outcome.refused:
@@ -94,7 +96,9 @@ def routes(config: Pixsim, submit: Submit, *, receiver: str = "pixsim") -> list[
     async def ingest_batch(request: web.Request) -> web.Response:
         body = await server.body(request, limit=config.max_request_body_size)
         changes: Counter[str] = Counter()
-        made = await _records(checks.many(decode(body, changes), len(body)), changes)
+        entries = checks.many(decode(body, changes), len(body))
+        made: list[LogRecord] = []
+        await turns.run(_records(entries, changes, made))
         problems = _oversized(made, config) if len(body) > config.max_record_size else []
         telemetry.records_refused.labels(receiver, TooLarge.reason).inc(len(problems))
         batch = _batch(request, receiver, body)
@@ -112,19 +116,19 @@ def routes(config: Pixsim, submit: Submit, *, receiver: str = "pixsim") -> list[
     return [web.post(PATH, ingest), web.post(f"{PATH}/batch", ingest_batch)]
 
 
-async def _records(entries: list[dict[str, Any]], changes: Counter[str]) -> list[LogRecord]:
-    """Make a record of each entry, and count those that had to be changed."""
+def _records(
+    entries: list[dict[str, Any]], changes: Counter[str], made: list[LogRecord]
+) -> Iterator[None]:
+    """Make a record of each entry, slice by slice, and count those that had to be changed."""
     received = dt.datetime.now(dt.UTC)
-    made: list[LogRecord] = []
     changed: set[str] = set()
     for entry in entries:
         made.append(record(entry, received, changed))
         if changed:
             changes.update(changed)
             changed.clear()
-        if len(made) % MAPPED_AT_ONCE == 0:
-            await asyncio.sleep(0)
-    return made
+        if len(made) % SLICE == 0:
+            yield
 
 
 async def _submit_but(

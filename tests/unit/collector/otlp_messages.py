@@ -13,7 +13,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from collector import values
 from collector.correlation import Columns, Correlation
 from collector.receivers.otlp import json, protobuf
-from collector.receivers.otlp.mapping import Mapper
+from collector.receivers.otlp.mapping import Mapper, Rows
 from storage.records import PROMOTABLE
 
 NOW = 1_700_000_000_123_456_789
@@ -88,6 +88,14 @@ def as_json(message):
     return msgspec.json.encode(body)
 
 
+def read(made, decoder, body):
+    """Read *body* whole."""
+    found = Rows()
+    for _ in made.slices(decoder, body, NOW, found):
+        pass
+    return found
+
+
 def mapper(max_record_size=2**20, **attributes):
     """Make a mapper with the default names, but for *attributes*."""
     return Mapper(
@@ -98,8 +106,8 @@ def mapper(max_record_size=2**20, **attributes):
 def rows(message, encoding="protobuf", **options):
     """Map *message*, which arrives at `NOW`, in one of the encodings."""
     if encoding == "protobuf":
-        return mapper(**options).rows(protobuf, message.SerializeToString(), NOW)
-    return mapper(**options).rows(json, as_json(message), NOW)
+        return read(mapper(**options), protobuf, message.SerializeToString())
+    return read(mapper(**options), json, as_json(message))
 
 
 def row(message, encoding="protobuf", **options):
@@ -118,7 +126,7 @@ def body_of(*records):
 
 def read_json(body, **options):
     """Map a JSON body, which arrives at `NOW`."""
-    return mapper(**options).rows(json, body, NOW)
+    return read(mapper(**options), json, body)
 
 
 def rebuilt(row):

@@ -205,11 +205,13 @@ def test_every_column_has_a_default():
 def test_memory_of_attributes_is_bounded():
     """Attributes are remembered while their name has few values, and all are few."""
     columns = Columns(Correlation())
+    name = columns.name("id")
     for n in range(3 * MOST_VALUES_SEEN):
-        columns.remember(b"id %d" % n, columns.attribute("id", n))
+        columns.remember(b"id %d" % n, name, name.attribute(n))
     of_one_name = len(columns.seen)
     for n in range(MOST_SEEN):
-        columns.remember(b"name %d" % n, columns.attribute(f"name {n}", 1))
+        name = columns.name(f"name {n}")
+        columns.remember(b"name %d" % n, name, name.attribute(1))
 
     assert of_one_name == MOST_VALUES_SEEN
     assert len(columns.seen) <= MOST_SEEN

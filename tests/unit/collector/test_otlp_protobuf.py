@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from collector.correlation import Columns, Correlation
 from collector.errors import BadRequest
 from collector.receivers.otlp import protobuf
-from tests.unit.collector.otlp_messages import NOW, any_value, log_record, mapper, request
+from tests.unit.collector import otlp_messages
+from tests.unit.collector.otlp_messages import any_value, log_record, mapper, request
 
 P_MIN = bytes.fromhex("0a0a120812062a040a026869")
 P_TID3 = bytes.fromhex("0a0f120d120b2a040a0268694a03616263")
@@ -15,7 +21,7 @@ UNKNOWN_FIELD = bytes.fromhex("ba3e03616263")
 
 
 def read(body):
-    return mapper().rows(protobuf, body, NOW)
+    return otlp_messages.read(mapper(), protobuf, body)
 
 
 @pytest.mark.parametrize(
@@ -116,3 +122,41 @@ def test_attributes_seen_before():
     assert repr(first) == repr(second)
     assert {"nul": 1} == second.changed
     assert first.records[0].extra["b"] is not second.records[0].extra["b"]
+
+
+SCALARS = st.one_of(
+    st.builds(lambda v: AnyValue(string_value=v), st.text(max_size=200)),
+    st.builds(lambda v: AnyValue(int_value=v), st.integers(-(2**63), 2**63 - 1)),
+    st.builds(lambda v: AnyValue(double_value=v), st.floats()),
+    st.builds(lambda v: AnyValue(bool_value=v), st.booleans()),
+    st.builds(lambda v: AnyValue(bytes_value=v), st.binary(max_size=9)),
+    st.just(AnyValue()),
+)
+
+
+def outcome(read_attribute, raw, columns):
+    changes = set()
+    try:
+        return repr(read_attribute(raw, columns, changes)), changes
+    except DecodeError:
+        return "undecodable"
+
+
+@given(
+    key=st.sampled_from(["job_id", "request_id", "duration_ms", "other"]),
+    value=SCALARS,
+    cut=st.integers(0, 3),
+    flip=st.none() | st.tuples(st.integers(0, 200), st.integers(0, 255)),
+)
+def test_the_short_way_reads_as_the_general_one(key, value, cut, flip):
+    """An attribute of a known name reads the same whichever way it goes, broken ones too."""
+    raw = bytearray(KeyValue(key=key, value=value).SerializeToString())
+    if flip is not None:
+        raw[flip[0] % len(raw)] = flip[1]
+    raw = bytes(raw[: len(raw) - cut])
+    columns = Columns(Correlation())
+    known = KeyValue(key=key, value=AnyValue(string_value="known")).SerializeToString()
+    protobuf._any_attribute(known, columns, set())
+
+    expected = outcome(protobuf._any_attribute, raw, Columns(Correlation()))
+    assert expected == outcome(protobuf._attribute, raw, columns)

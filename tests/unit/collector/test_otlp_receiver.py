@@ -252,7 +252,7 @@ async def test_c22_body_limit():
 
 @both
 async def test_large_request(content_type):
-    """A request beyond `LARGE` is read in a thread, and becomes the same."""
+    """A request of many slices becomes the same."""
     store = Store()
     records = [log_record(body=any_value(f"{i}{'x' * 1_000}")) for i in range(500)]
 
