@@ -17,7 +17,7 @@ CONNECTIONS = 8
 RECORDS = {1: 6_000, 10: 40_000, 100: 200_000, 1_000: 200_000}  # a run, by records a body
 HEADER = (
     f"{'':24}{'logs/s':>10}{'of COPY':>9}{'p50 ms':>8}{'p99 ms':>8}"
-    f"{'µs/log collector':>18}{'Postgres':>10}{'client':>8}"
+    f"{'µs/log collector':>18}{'Postgres':>10}{'client':>8}{'MB':>8}"
 )
 
 
@@ -85,6 +85,7 @@ async def measure(dsn, collector, postmaster, name, url, content_type, encode, s
         "p50": latencies[len(latencies) // 2] * 1e3,
         "p99": latencies[int(len(latencies) * 0.99)] * 1e3,
         "used": used,
+        "memory": collector.memory_info().rss / 1e6,
     }
 
 
@@ -112,8 +113,8 @@ async def run(dsn, native_url, otlp_url, collector, postmaster):
             f"{line['name']:24}{line['rate']:10,.0f}{line['rate'] / copied:9.2f}"
             f"{line['p50']:8.1f}{line['p99']:8.1f}"
             f"{line['used'][0]:18.1f}{line['used'][1]:10.1f}{line['used'][2]:8.1f}"
+            f"{line['memory']:8.0f}"
         )
-    print(f"memory of the collector: {collector.memory_info().rss / 1e6:.0f} MB")
 
 
 def main(*args):

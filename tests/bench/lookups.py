@@ -10,6 +10,7 @@ import time
 import asyncpg
 
 from storage import database, partitions, writer
+from storage.filters import Filter
 from storage.reader import Reader
 from storage.records import Batch, LogRecord
 from tests.bench import bodies
@@ -17,6 +18,13 @@ from tests.bench import bodies
 ROWS = 2_000_000
 DAYS = 7
 REPEAT = 200
+PAGES = {
+    "": Filter(),
+    " of a service": Filter(columns={"service": "worker"}),
+    " of a service and level info": Filter(columns={"service": "worker"}, severity=(9, 12)),
+    " of a service and level error": Filter(columns={"service": "worker"}, severity=(17, 20)),
+    " of level error": Filter(severity=(17, 20)),
+}
 
 
 def records(number, start, seed):
@@ -76,6 +84,13 @@ async def run(dsn):
         await timed("trace of a job", lambda r: reader.job(r.job_id), known)
         await timed("trace of a request", lambda r: reader.request(r.request_id), known)
         await timed("trace by trace id", lambda r: reader.trace(r.trace_id), known)
+        for name, wanted in PAGES.items():
+            await timed(f"newest 100{name}", lambda _, w=wanted: newest(reader, w), known)
+
+
+def newest(reader, wanted):
+    """Ask for the newest hundred, without their total."""
+    return reader.page(wanted, limit=100, total="none")
 
 
 def main(dsn, native_url):
