@@ -17,7 +17,7 @@ from collector.sections import Section
 from storage.records import PROMOTABLE, LogRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Sequence
 
 DEFAULTS: dict[str, tuple[str, ...]] = {
     "service": ("service.name",),
@@ -47,7 +47,6 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
 }
 
 MOST_SEEN = 10_000  # attributes
-MOST_VALUES_SEEN = 256  # of one name
 LONGEST_ERROR = 10_000  # characters
 # Characters of any other text; at 4 bytes each below the 2,704 that an index entry may have.
 LONGEST_TEXT = 600
@@ -143,7 +142,7 @@ class Attribute(msgspec.Struct, frozen=True, gc=False):
     bit: int = 0  # in `storage.records.PROMOTABLE`, where the column gives the value back exactly
 
 
-class Name(msgspec.Struct, gc=False):
+class Name(msgspec.Struct, frozen=True, gc=False):
     """The name of attributes, and the column that they may fill."""
 
     text: str
@@ -152,7 +151,6 @@ class Name(msgspec.Struct, gc=False):
     read: Callable[[object], Any] | None = None
     exact: type | None = None  # of values that the column gives back exactly
     bit: int = 0
-    seen: int = 0  # how many attributes of this name are in `Columns.seen`
 
     def attribute(self, value: object) -> Attribute:
         """Give the attribute of this name and *value*."""
@@ -168,6 +166,7 @@ class Columns:
     def __init__(self, config: Correlation) -> None:
         # Attributes and their names, by how a decoder found them encoded; see `remember`.
         self.seen: dict[bytes, Attribute] = {}
+        self.seen_before: dict[bytes, Attribute] = {}
         self.names_seen: dict[bytes, Name] = {}
         self._names: dict[str, Name] = {}
         for column, names in config.merged().items():
@@ -190,58 +189,67 @@ class Columns:
         """Tell which column *value* may fill under this *name*."""
         return self.name(name).attribute(value)
 
-    def remember(self, encoded: bytes, name: Name, attribute: Attribute) -> None:
+    def remember(self, encoded: bytes, attribute: Attribute) -> None:
         """
         Put *attribute* in `seen`, for when the same bytes come again.
 
-        A name of many values is that of an id, whose next value will be another, too.
+        When that is full it becomes `seen_before`, so that what is seen again stays, while
+        the ids that come once go by.
         """
         if len(self.seen) >= MOST_SEEN:
-            self.seen.clear()
-            self.names_seen.clear()
-            for each in self._names.values():
-                each.seen = 0
-        if name.seen < MOST_VALUES_SEEN:
-            name.seen += 1
-            self.seen[encoded] = attribute
+            self.seen_before, self.seen = self.seen, {}
+        self.seen[encoded] = attribute
 
     def fill(self, row: LogRecord, attributes: dict[str, object]) -> None:
         """Set the columns of *row* that *attributes* fill, whatever stood there before."""
-        move(row, [self.attribute(name, value) for name, value in attributes.items()])
+        given = [self.attribute(name, value) for name, value in attributes.items()]
+        for attribute in _without_beaten(given):
+            if attribute.column is not None:
+                setattr(row, attribute.column, attribute.found)
 
 
-def move(row: LogRecord, attributes: Collection[Attribute]) -> tuple[int | None, dict[str, object]]:
+def filled(prototype: LogRecord, attributes: Sequence[Attribute]) -> LogRecord:
     """
-    Set the columns of *row*; give what of *attributes* they don't give back exactly.
+    Give a copy of *prototype* with the columns that *attributes* fill.
 
-    The number before it is the bits of what they do, see `storage.records.PROMOTABLE`.
+    Those that their columns give back exactly are told in ``promoted``, the others are in
+    ``extra``. Of attributes with the same name the last one counts.
     """
-    promoted = 0
-    filled = set()
+    row: LogRecord = prototype.__copy__()  # type: ignore[attr-defined]
+    promoted = only_in_columns = 0
+    columns = set()
     left: dict[str, object] = {}
     for attribute in attributes:
         column = attribute.column
         if column is None:
             left[attribute.name] = attribute.value
             continue
-        if column in filled:  # two for one column are rare, and may cost another round
-            return move(row, _without_beaten(attributes))
-        filled.add(column)
+        if column in columns:  # two for one column are rare, and may cost another round
+            return filled(prototype, _without_beaten(attributes))
+        columns.add(column)
         setattr(row, column, attribute.found)
         if attribute.bit:
             promoted |= attribute.bit
+            only_in_columns += 1
         else:
             left[attribute.name] = attribute.value
-    return promoted or None, left
+    if only_in_columns + len(left) != len(attributes) or not columns.isdisjoint(left):
+        unique = _without_beaten(attributes)
+        if len(unique) != len(attributes):  # as rare: two of one name
+            return filled(prototype, unique)
+    row.promoted = promoted or None
+    row.extra = left or None
+    return row
 
 
-def _without_beaten(attributes: Collection[Attribute]) -> list[Attribute]:
-    """Leave each column to the attribute whose name comes first."""
+def _without_beaten(attributes: Sequence[Attribute]) -> list[Attribute]:
+    """Leave each name to its last attribute, and each column to the name that comes first."""
+    last = {attribute.name: attribute for attribute in attributes}.values()
     best: dict[str | None, int] = {}
-    for attribute in attributes:
+    for attribute in last:
         rank = best.get(attribute.column, attribute.rank)
         best[attribute.column] = min(rank, attribute.rank)
     return [
         each if each.rank == best[each.column] else Attribute(each.name, each.value)
-        for each in attributes
+        for each in last
     ]

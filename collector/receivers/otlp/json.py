@@ -73,10 +73,10 @@ def _entry(raw: bytes, columns: Columns, changes: set[str]) -> mapping.Entry:
         severity_number=_severity(record.severity_number, changes),
         severity_text=string(record.severity_text, "severityText", changes),
         body=_body(record.body, changes),
-        attributes={
-            name: columns.attribute(name, value)
+        attributes=[
+            columns.attribute(name, value)
             for name, value in _attributes(record.attributes, changes).items()
-        },
+        ],
         dropped_attributes_count=_number(
             record.dropped_attributes_count, "droppedAttributesCount", _UINT32
         ),

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from collector import levels, values
-from collector.correlation import move
+from collector.correlation import filled
 from collector.errors import Violation
 from collector.receivers.otlp.refusal import TOO_DEEP, TOO_LARGE, Refused
 from collector.turns import SLICE
@@ -47,7 +47,7 @@ class Entry(msgspec.Struct, gc=False):
     severity_number: int
     severity_text: str
     body: object  # encoded by `collector.values`; UNSET where there was none
-    attributes: dict[str, Attribute]
+    attributes: list[Attribute]
     dropped_attributes_count: int
     flags: int
     trace_id: str | None
@@ -167,21 +167,19 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
 
 def record(entry: Entry, prototype: LogRecord, now: int) -> LogRecord:
     """Make the row of *entry*, which arrived at *now*; its group shares *prototype*."""
-    row: LogRecord = prototype.__copy__()  # type: ignore[attr-defined]
+    row = filled(prototype, entry.attributes)
     row.severity_number = entry.severity_number
     row.level = entry.severity_text
     if not entry.severity_number or not entry.severity_text:
         derive_severity(row)
     set_times(row, entry.time, entry.observed, now)
-    set_message(row, entry.body, entry.attributes)
+    set_message(row, entry.body)
     if entry.dropped_attributes_count:
         note(row, "dropped_attributes_count", entry.dropped_attributes_count)
     row.event_name = entry.event_name or None
     row.trace_id = entry.trace_id
     row.span_id = entry.span_id
     row.flags = entry.flags or None
-    row.promoted, left = move(row, entry.attributes.values())
-    row.extra = left or None
     return row
 
 
@@ -217,15 +215,15 @@ def derive_severity(row: LogRecord) -> None:
         note(row, "severity_text", "")
 
 
-def set_message(row: LogRecord, body: object, attributes: dict[str, Attribute]) -> None:
+def set_message(row: LogRecord, body: object) -> None:
     """A body that is no string is shown as its JSON; without one, an exception's message is."""
     if type(body) is str:
         row.msg = body
     elif body is not msgspec.UNSET:
         row.msg = values.as_text(body)
         note(row, "body", body)
-    elif "exception.message" in attributes:
-        row.msg = values.as_text(attributes["exception.message"].value)
+    elif row.extra is not None and "exception.message" in row.extra:
+        row.msg = values.as_text(row.extra["exception.message"])
         note(row, "no_body", value=True)
 
 

@@ -21,7 +21,7 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.resource.v1 import resource_pb2
 
 from collector import values
-from collector.correlation import MOST_VALUES_SEEN, move
+from collector.correlation import filled
 from collector.errors import BadRequest, Violation
 from collector.receivers.otlp import mapping
 from collector.receivers.otlp.mapping import Group, Origin
@@ -41,6 +41,7 @@ LENGTH_OF_ONE_BYTE = 128  # a length below it is
 CONTINUED = 128  # a byte of a varint below it is the last
 LONGEST_VARINT = 10  # bytes, which a negative number has
 _double = struct.Struct("<d")
+MOST_NAMES_SEEN = 10_000
 LONGEST_SEEN = 200  # bytes of an attribute that is looked up the next time
 
 
@@ -130,14 +131,13 @@ def record(
     """
     try:
         message = _RECORD.FromString(raw)
-        attributes: dict[str, Attribute] = {}
         seen = columns.seen
-        for each in message.attributes:
-            attribute = seen.get(each) or _attribute(each, columns, changes)
-            attributes[attribute.name] = attribute
+        attributes = [
+            seen.get(each) or _attribute(each, columns, changes) for each in message.attributes
+        ]
     except DecodeError as exc:
         raise Refused(str(exc)) from exc
-    row: LogRecord = prototype.__copy__()  # type: ignore[attr-defined]
+    row = filled(prototype, attributes)
     row.severity_number = message.severity_number
     row.level = values.text(message.severity_text, changes)
     if not row.severity_number or not row.level:
@@ -146,7 +146,7 @@ def record(
     if string := message.body.string_value:
         row.msg = values.text(string, changes)
     else:
-        mapping.set_message(row, _body(message, changes), attributes)
+        mapping.set_message(row, _body(message, changes))
     if raw_id := message.trace_id:
         row.trace_id = mapping.hex_id(raw_id, 16, mapping.TRACE_ID, changes)
     if raw_id := message.span_id:
@@ -157,8 +157,6 @@ def record(
         row.event_name = values.text(event_name, changes)
     if dropped := message.dropped_attributes_count:
         mapping.note(row, "dropped_attributes_count", dropped)
-    row.promoted, left = move(row, attributes.values())
-    row.extra = left or None
     return row
 
 
@@ -170,11 +168,14 @@ def _body(message: Any, changes: set[str]) -> object:
 
 def _attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:
     """
-    Read an attribute that was not seen before.
+    Read an attribute that was not seen lately.
 
     Most such are ids and durations: a known name with a short text or a number. These are
     read from the wire, in half the time; the general way reads, and judges, all others.
     """
+    if attribute := columns.seen_before.get(raw):
+        columns.remember(raw, attribute)
+        return attribute
     size = len(raw)
     start = 2 + raw[1] if size > 1 else 0  # of the value: its tag, its length, its one field
     name = columns.names_seen.get(raw[:start])
@@ -196,8 +197,7 @@ def _attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:
     else:
         return _any_attribute(raw, columns, changes)
     attribute = name.attribute(value)
-    if name.seen < MOST_VALUES_SEEN:
-        columns.remember(raw, name, attribute)
+    columns.remember(raw, attribute)
     return attribute
 
 
@@ -223,7 +223,9 @@ def _any_attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute
         changes |= found
     elif len(raw) <= LONGEST_SEEN and type(value) not in {dict, list}:
         # Only what can't be changed later.
-        columns.remember(raw, name, attribute)
+        columns.remember(raw, attribute)
+        if len(columns.names_seen) >= MOST_NAMES_SEEN:
+            columns.names_seen.clear()
         if start < LENGTH_OF_ONE_BYTE and raw[:start] == bytes((KEY, start - 2)) + pair.key:
             columns.names_seen[raw[:start]] = name
     return attribute

@@ -10,10 +10,9 @@ from collector.correlation import (
     LONGEST_ERROR,
     LONGEST_TEXT,
     MOST_SEEN,
-    MOST_VALUES_SEEN,
     Columns,
     Correlation,
-    move,
+    filled,
 )
 from storage.records import PROMOTABLE
 from tests.builders import record
@@ -21,11 +20,10 @@ from tests.builders import record
 
 def moved(attributes, **names):
     """Give the row that *attributes* fill, and those that are left."""
-    row = record(service="unset", env=None)
     columns = Columns(Correlation(attributes=names))
     given = [columns.attribute(name, value) for name, value in attributes.items()]
-    row.promoted, left = move(row, given)
-    return row, left
+    row = filled(record(service="unset", env=None), given)
+    return row, row.extra or {}
 
 
 def names_of(bits):
@@ -57,6 +55,19 @@ def test_precedence(attributes, expected):
     row, _ = moved(attributes)
 
     assert expected == row.job_id
+
+
+def test_c92_same_name_twice():
+    """C92: of attributes with the same name the last one counts, whether it fits or not."""
+    columns = Columns(Correlation())
+
+    def last(*given):
+        row = filled(record(), [columns.attribute("job_id", value) for value in given])
+        return row.job_id, row.extra
+
+    assert (2, None) == last(1, 2)
+    assert (2, None) == last("x", 2)
+    assert (None, {"job_id": "x"}) == last(2, "x")
 
 
 def test_c102_levels():
@@ -203,15 +214,14 @@ def test_every_column_has_a_default():
 
 
 def test_memory_of_attributes_is_bounded():
-    """Attributes are remembered while their name has few values, and all are few."""
+    """What comes again stays remembered, and what comes once goes by."""
     columns = Columns(Correlation())
-    name = columns.name("id")
-    for n in range(3 * MOST_VALUES_SEEN):
-        columns.remember(b"id %d" % n, name, name.attribute(n))
-    of_one_name = len(columns.seen)
-    for n in range(MOST_SEEN):
-        name = columns.name(f"name {n}")
-        columns.remember(b"name %d" % n, name, name.attribute(1))
+    usual = columns.attribute("stage", "start")
+    for n in range(5 * MOST_SEEN):
+        if columns.seen.get(b"usual") is None:
+            assert n == 0 or columns.seen_before.get(b"usual") is usual
+            columns.remember(b"usual", usual)
+        columns.remember(b"%d" % n, columns.attribute("id", n))
 
-    assert of_one_name == MOST_VALUES_SEEN
-    assert len(columns.seen) <= MOST_SEEN
+    assert len(columns.seen) + len(columns.seen_before) <= 2 * MOST_SEEN
+    assert columns.seen_before.get(b"1") is None
