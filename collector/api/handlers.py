@@ -147,14 +147,15 @@ def routes(
 ) -> list[web.RouteDef]:
     """Give the routes of the query API, asking *reader*; *now* is the clock, aware."""
     answers = Answers(config, reader.within(config.query_timeout), now)
+    # aiohttp's own pattern of a part takes no braces, in which some write ids.
     return [
         web.get(f"{PREFIX}/query", answers.query),
-        web.get(f"{PREFIX}/trace/job/{{job_id}}", answers.job),
-        web.get(f"{PREFIX}/trace/request/{{request_id}}", answers.request),
-        web.get(f"{PREFIX}/trace/trace/{{trace_id}}", answers.trace),
+        web.get(f"{PREFIX}/trace/job/{{job_id:[^/]+}}", answers.job),
+        web.get(f"{PREFIX}/trace/request/{{request_id:[^/]+}}", answers.request),
+        web.get(f"{PREFIX}/trace/trace/{{trace_id:[^/]+}}", answers.trace),
         web.get(f"{PREFIX}/fields", answers.fields),
         web.get(f"{PREFIX}/distinct", answers.distinct),
-        web.get(f"{PREFIX}/distinct/{{column}}", answers.column),
+        web.get(f"{PREFIX}/distinct/{{column:[^/]+}}", answers.column),
         web.get(f"{PREFIX}/console-fields", answers.console_fields),
         web.get("/health", answers.health),
         web.get("/ready", answers.ready),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests import postgres
 
@@ -79,6 +80,15 @@ class Collector:
         response.raise_for_status()
         return response.json()["logs"]
 
+    def counters(self):
+        """All counters, by their names and labels."""
+        text = requests.get(f"{self.native}/metrics", timeout=10).text
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
     def stop(self, how=signal.SIGTERM):
         """Send a signal, and give the exit code."""
         self.process.send_signal(how)
@@ -126,3 +136,15 @@ def _shared(server, tmp_path_factory):
         starting(database, tmp_path_factory.mktemp("shared")) as start,
     ):
         yield start()
+
+
+@pytest.fixture(name="still_well")
+def _still_well(shared):
+    """Whatever was sent, the collector is healthy, holds nothing, and has met no bug of its own."""
+    yield
+    health = requests.get(f"{shared.native}/health", timeout=5).json()
+
+    assert health["status"] == "healthy"
+    assert shared.counters()["pixsim_in_flight_bytes", frozenset()] == 0
+    assert "request_failed" not in shared.output
+    assert "Traceback" not in shared.output

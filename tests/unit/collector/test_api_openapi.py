@@ -18,7 +18,7 @@ def test_every_route_is_described():
     The document has each route of the query API, and no other but those that take logs in.
     """
     offered = handlers.routes(handlers.Api(), Reader(None))
-    routes = {(route.method.lower(), route.path) for route in offered}
+    routes = {(route.method.lower(), re.sub(r":[^{}]+}", "}", route.path)) for route in offered}
     taking_in = {
         ("post", "/api/v1/logs/ingest"),
         ("post", "/api/v1/logs/ingest/batch"),
