@@ -36,6 +36,8 @@ MOST_PROBLEMS = 20  # that are told to a sender
 LONGEST_PROBLEM = 300  # characters
 TRACE_ID, SPAN_ID = "trace_id", "span_id"  # dropped, for being invalid
 UNKNOWN_SERVICE = "unknown_service"
+_timedelta = dt.timedelta
+_NO_IDS = (bytes(16), bytes(8))
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -196,13 +198,13 @@ def set_times(row: LogRecord, time: int, observed: int, now: int) -> None:
     if not time:
         note(row, "no_time", value=True)
         time = observed
-    microseconds, row.observed_timestamp_ns = divmod(observed, 1_000)
-    row.observed_timestamp = _EPOCH + dt.timedelta(0, 0, microseconds)
-    if time == observed:
-        row.timestamp, row.timestamp_ns = row.observed_timestamp, row.observed_timestamp_ns
-        return
     microseconds, row.timestamp_ns = divmod(time, 1_000)
-    row.timestamp = _EPOCH + dt.timedelta(0, 0, microseconds)
+    row.timestamp = _EPOCH + _timedelta(0, 0, microseconds)
+    if observed == time:
+        row.observed_timestamp, row.observed_timestamp_ns = row.timestamp, row.timestamp_ns
+        return
+    microseconds, row.observed_timestamp_ns = divmod(observed, 1_000)
+    row.observed_timestamp = _EPOCH + _timedelta(0, 0, microseconds)
 
 
 def derive_severity(row: LogRecord) -> None:
@@ -233,7 +235,7 @@ def hex_id(raw: bytes, size: int, change: str, changes: set[str]) -> str | None:
         if raw:
             changes.add(change)
         return None
-    return raw.hex() if raw != bytes(size) else None  # zeros are how some say "none"
+    return raw.hex() if raw not in _NO_IDS else None  # zeros are how some say "none"
 
 
 def interned_resource(origin: Origin) -> Resource | None:
