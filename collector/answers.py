@@ -41,7 +41,7 @@ def failure(request: web.Request, exc: Exception) -> web.Response:
     if not request.path.startswith(OTLP_PREFIX):
         content_type = JSON
         detail: Any = exc.details if isinstance(exc, Unprocessable) else message
-        body = msgspec.json.encode({"detail": detail})
+        body = msgspec.json.encode({"detail": detail}) + b"\n"
     elif request.content_type == PROTOBUF:
         content_type = PROTOBUF
         body = _status(status, message, exc).SerializeToString()

@@ -197,4 +197,6 @@ def _severity(span: tuple[int, int] | None, min_level: str | None) -> tuple[int,
 
 
 def _json(answer: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+    # The line's end is for who reads it in a terminal.
+    body = msgspec.json.encode(answer) + b"\n"
+    return web.Response(body=body, content_type="application/json")

@@ -176,4 +176,4 @@ def _count(receiver: str, changes: Counter[str], records: int) -> None:
 
 
 def _answer(answer: Stored | StoredMany) -> web.Response:
-    return web.Response(body=_encode(answer), content_type="application/json")
+    return web.Response(body=_encode(answer) + b"\n", content_type="application/json")
