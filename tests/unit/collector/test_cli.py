@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
+import structlog
 
 from collector import cli, configfile, service
 from storage import migrate
@@ -212,3 +215,22 @@ def test_bug(run, monkeypatch, exc):
 
     with pytest.raises(type(exc)):
         run("serve")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_traceback_shows_no_values(monkeypatch, terminal):
+    """
+    Our own log never shows what variables hold: it may be a sender's data, or a password.
+    """
+    lines = io.StringIO()
+    lines.isatty = lambda: terminal
+    monkeypatch.setattr(sys, "stderr", lines)
+    cli._log_to_stderr("info")
+    try:
+        password = "".join(("hun", "ter2"))
+        raise KeyError(len(password))
+    except KeyError:
+        structlog.get_logger().exception("request_failed")
+
+    assert "KeyError" in lines.getvalue()
+    assert "hunter2" not in lines.getvalue()
