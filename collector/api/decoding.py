@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
+MOST_UNKNOWN = 50  # names that are no parameter's, each of which is a filter on `extra`
+
 _WHOLE = re.compile(r"[+-]?[0-9]+(\.0+)?")
 _LIMIT = re.compile(r"Expected `\w+` (>=|<=|>|<) (.+)")
 _LIMITS = {
@@ -60,6 +62,9 @@ def decode(
                 details.append(_detail(kind, [where, field.name], message, text))
         elif field.required:
             details.append(_detail("missing", [where, field.name], "Field required", None))
+    if len(texts) > MOST_UNKNOWN:
+        message = f"Input should have at most {MOST_UNKNOWN} names that are no parameter's"
+        details.append(_detail("too_long", [where], message, len(texts)))
     if details:
         raise Unprocessable(details)
     return shape(**values), texts

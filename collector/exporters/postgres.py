@@ -20,7 +20,7 @@ class Postgres(Section, frozen=True, kw_only=True):
     # A URL, or "embedded" for a server of our own; services and their tools know the variable.
     dsn: Dsn = "${env:DATABASE_URL:-embedded}"
     data_folder: str = "data/postgres"  # of the embedded server, from the working directory
-    connections: Count = 2  # commits at once: one is encoded while another is on its way to disk
+    connections: Count = 3  # commits at once: one is encoded while others are on their way to disk
     commit_records: Count = 10_000  # no further request joins a commit that has as many
     commit_timeout: Seconds = 10.0  # beyond it senders are told to try again
     max_in_flight_bytes: Bytes = 256 * 1024 * 1024  # of all requests from arrival to answer

@@ -79,17 +79,22 @@ def test_compressed_bodies(shared, protocol, encoding):
 @pytest.mark.parametrize("owner", ["resource", "scope"])
 def test_many_attributes_of_a_resource_or_scope(shared, owner):
     """
-    What all records of a group share may be large, and is stored in seconds.
+    What all records of a group share may be as large as a record; beyond, they are refused.
     """
     request = ExportLogsServiceRequest()
     scope_logs = request.resource_logs.add().scope_logs.add()
     scope_logs.log_records.add(flags=1)
     shared_by_all = {"resource": request.resource_logs[0].resource, "scope": scope_logs.scope}
-    for number in range(100_000):
-        shared_by_all[owner].attributes.add(key=f"k{number}").value.int_value = number
-    sender = OtlpProtobuf(shared).send(request.SerializeToString())
+    attributes = shared_by_all[owner].attributes
+    for number in range(50_000):
+        attributes.add(key=f"k{number}").value.int_value = number
+    taken = OtlpProtobuf(shared).send(request.SerializeToString())
+    for number in range(50_000, 100_000):
+        attributes.add(key=f"k{number}").value.int_value = number
+    refused = OtlpProtobuf(shared).send(request.SerializeToString())
 
-    assert (200, 0) == (sender.status, sender.rejected)
+    assert (200, 0) == (taken.status, taken.rejected)
+    assert (200, 1) == (refused.status, refused.rejected)
 
 
 POST = b"POST /api/v1/logs/ingest HTTP/1.1\r\nHost: x\r\n"

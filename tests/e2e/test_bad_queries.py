@@ -97,7 +97,7 @@ def test_injection(get, text):
     [
         pytest.param("/query?service=%ff%fe", 200, id="no UTF-8"),
         pytest.param("/query?service=%ed%a0%80", 200, id="a surrogate"),
-        pytest.param("/query?" + "&".join(f"k{n}=v" for n in range(500)), 200, id="500 keys"),
+        pytest.param("/query?" + "&".join(f"k{n}=v" for n in range(500)), 422, id="500 keys"),
         pytest.param("/query?search=" + "%25_" * 1_500, 200, id="many wildcards"),
         pytest.param("/query?offset=9223372036854775807", 200, id="the last offset"),
         pytest.param("/query?start_time=0001-01-01T00:00:00%2B14:00", 422, id="before year 1"),

@@ -131,7 +131,11 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
                 found.refuse(group.refused, len(group.records))
 
     def _take(self, group: Group, decoder: Decoder, now: int, found: Rows) -> Iterator[None]:
-        prototype = self._prototype(group, found)
+        try:
+            prototype = self._prototype(group, found)
+        except Refused as exc:
+            found.refuse(exc, len(group.records))
+            return
         changes_of_all = group.resource.changes | group.scope.changes
         changes: set[str] = set()
         for place, still_encoded in enumerate(group.records):
@@ -154,17 +158,30 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
                 changes.clear()
 
     def _prototype(self, group: Group, found: Rows) -> LogRecord:
-        """Make a row of what all records of *group* share."""
+        """
+        Make a row of what all records of *group* share.
+
+        Raises:
+            Refused: the resource or the scope is larger than a record may be.
+        """
         shared = LogRecord(timestamp=_EPOCH, level="", service=UNKNOWN_SERVICE, env=None)
         self.columns.fill(shared, group.resource.attributes)
         self.columns.fill(shared, group.scope.attributes)
         if (resource := interned_resource(group.resource)) is not None:
+            self._limit(resource, f"{group.path.rpartition('.')[0]}.resource")
             found.resources[resource.id] = resource
             shared.resource_id = resource.id
         if (scope := interned_scope(group.scope)) is not None:
+            self._limit(scope, f"{group.path}.scope")
             found.scopes[scope.id] = scope
             shared.scope_id = scope.id
         return shared
+
+    def _limit(self, origin: Resource | Scope, field: str) -> None:
+        """Refuse what each answer to a query would carry along with every record."""
+        if (size := len(origin.attributes)) > self.max_record_size:
+            problem = f"{size} bytes of attributes, the most is {self.max_record_size}"
+            raise Refused(problem, field, TOO_LARGE)
 
 
 def record(entry: Entry, prototype: LogRecord, now: int) -> LogRecord:

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from collector.api import handlers, parameters
-from collector.api.decoding import decode
+from collector.api.decoding import MOST_UNKNOWN, decode
 from collector.api.times import moment
 from collector.errors import Unprocessable
 from storage.filters import IDS, NUMBERS, TEXTS, Filter
@@ -199,3 +199,14 @@ def test_minutes_never_overflow():
 
     assert found.start is not None
     assert math.isclose(10, (NOW - found.start).days / 365, rel_tol=0.01)
+
+
+def test_unknown_names_are_few():
+    """
+    So many names may be filters on ``extra``, and no more: Postgres plans each of them.
+    """
+    allowed = {f"k{n}": "v" for n in range(MOST_UNKNOWN)}
+
+    assert allowed == decode(parameters.Query, allowed)[1]
+    with pytest.raises(Unprocessable, match="at most 50 names"):
+        decode(parameters.Query, {**allowed, "one": "more"})
