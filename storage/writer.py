@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 
 from storage.errors import Rejected, StorageError, Unavailable, translated
 from storage.records import COLUMNS, Batch, LogRecord, Outcome, Refusal
@@ -48,6 +49,7 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::i
 
 _encode = msgspec.json.Encoder().encode
 astuple = msgspec.structs.astuple
+log = structlog.get_logger()
 
 
 class WriterConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +80,7 @@ class LogWriter:
         self._taking = asyncio.Lock()
         self._ids: Iterator[int] = iter(())
         self._known: set[int] = set()
+        self._failing = False
 
     async def submit(self, batch: Batch) -> Outcome:
         """
@@ -159,6 +162,7 @@ class LogWriter:
             except Exception as exc:  # noqa: BLE001  one group's bug must not end all others' way in
                 failure = Unavailable(f"{type(exc).__name__} while writing")
                 failure.__cause__ = exc
+        self._tell(failure)
         start = 0
         for waiting in group:
             end = start + len(waiting.batch.records)
@@ -175,6 +179,14 @@ class LogWriter:
             else:
                 outcome = Outcome(stored=number - len(refusals), refused=refusals)
                 waiting.outcome.set_result(outcome)
+
+    def _tell(self, failure: StorageError | None) -> None:
+        """Log when commits begin to fail, and when they succeed again."""
+        if failure is not None and not self._failing:
+            log.error("commits_fail", error=str(failure), exc_info=failure.__cause__)
+        elif failure is None and self._failing:
+            log.info("commits_succeed_again")
+        self._failing = failure is not None
 
     async def _write(
         self, group: Sequence[_Waiting], records: Sequence[LogRecord]

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from storage import writer
 from storage.errors import Unavailable
@@ -161,6 +162,25 @@ async def test_a_slow_database_is_unavailable_and_stores_nothing(pool):
 
     assert again.stored == 1
     assert rows == 2
+
+
+async def test_the_log_says_when_commits_fail_and_when_they_succeed_again(pool):
+    """
+    However many requests an outage costs, the log has one line for its start and one for its
+    end.
+    """
+    with capture_logs() as lines:
+        async with writing(pool, connections=1) as log_writer:
+            await pool.execute("ALTER TABLE ledger RENAME TO away")
+            for _ in range(5):
+                with pytest.raises(Unavailable):
+                    await log_writer.submit(batch(record()))
+            await pool.execute("ALTER TABLE away RENAME TO ledger")
+            for _ in range(5):
+                await log_writer.submit(batch(record()))
+
+    assert ["commits_fail", "commits_succeed_again"] == [line["event"] for line in lines]
+    assert "ledger" in lines[0]["error"]
 
 
 async def test_killed_connections_are_replaced(pool):
