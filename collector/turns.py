@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SLICE = 100  # records that are decoded before input and output are served
-SLICES_A_TURN = 20  # then the next request has its turn
+SLICE = 25  # records that are decoded before input and output are served
+SLICES_A_TURN = 80  # then the next request has its turn
 
 
 class Turns:
