@@ -62,7 +62,7 @@ def test_c31_what_was_acknowledged_survives_the_collector(start, database, how):
     code = collector.stop(how)
     acknowledged = sender.stop()
 
-    assert len(acknowledged) > 20
+    assert len(acknowledged) >= 5
     assert acknowledged <= stored(database)
     assert code == (0 if how == signal.SIGTERM else -how)
     assert set(sender.statuses) <= {200, 503, "gone"}
@@ -95,7 +95,7 @@ def test_c36_a_database_that_is_killed_is_503_and_loses_nothing(start, tmp_path)
     }
     again.stop()
 
-    assert len(acknowledged) > 20
+    assert len(acknowledged) >= 5
     assert 503 in sender.statuses
     assert refused.status_code == 200  # nothing to store is no failure
     assert ready.status_code == 503

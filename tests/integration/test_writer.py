@@ -151,7 +151,7 @@ async def test_a_slow_database_is_unavailable_and_stores_nothing(pool):
     """
     A commit that takes too long fails whole: the sender may send the same again.
     """
-    async with writing(pool, commit_timeout=0.3, connections=1) as log_writer:
+    async with writing(pool, commit_timeout=1.5, connections=1) as log_writer:
         await log_writer.submit(batch(record()))
         async with pool.acquire() as connection, connection.transaction():
             await connection.execute("LOCK TABLE log_entries IN ACCESS EXCLUSIVE MODE")
