@@ -26,8 +26,7 @@ lock:  ## Pin every dependency anew (needs uv)
 	uv pip compile -q pyproject.toml --extra embedded --group build $(LOCK) -o requirements.txt
 	uv pip compile -q pyproject.toml --extra embedded --group build --group dev $(LOCK) -o requirements-dev.txt
 
-LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-emit-find-links --no-header --no-annotate
+LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

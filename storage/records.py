@@ -118,9 +118,7 @@ class Batch(msgspec.Struct, kw_only=True):
     """
     What one request brings, already decoded and mapped.
 
-    ``size`` is in bytes, of the request's body after decompression; it counts against
-    the writer's limit. ``records`` are stored in order. ``resources`` and ``scopes`` are
-    those that the records refer to.
+    ``records`` are stored in order; ``resources`` and ``scopes`` are those they refer to.
     """
 
     receiver: str  # the component's id in the configuration, such as "otlp"
@@ -128,7 +126,6 @@ class Batch(msgspec.Struct, kw_only=True):
     records: list[LogRecord]
     resources: dict[int, Resource] = {}
     scopes: dict[int, Scope] = {}
-    size: int = 0
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):

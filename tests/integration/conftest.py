@@ -15,6 +15,6 @@ def _server(request):
     elif (binaries := postgres.debian_binaries()) is not None:
         running = postgres.debian_server(binaries)
     else:
-        pytest.skip("no Postgres of the distribution on this machine")
+        pytest.skip(reason="no Postgres of the distribution on this machine")
     with running as dsn, postgres.template(dsn):
         yield dsn

@@ -76,7 +76,7 @@ def routes(
         _count(rows, receiver)
         outcome = Outcome(stored=0)
         if rows.records:
-            outcome = await submit(_batch(request, receiver, rows, len(body)))
+            outcome = await submit(_batch(request, receiver, rows))
         return web.Response(
             body=answer.body(rows, outcome.refused, request.content_type),
             content_type=request.content_type,
@@ -109,12 +109,11 @@ def _count(rows: Rows, receiver: str) -> None:
         raise BadRequest(problem, tuple(rows.problems))
 
 
-def _batch(request: web.Request, receiver: str, rows: Rows, size: int) -> Batch:
+def _batch(request: web.Request, receiver: str, rows: Rows) -> Batch:
     return Batch(
         receiver=receiver,
         sender=request.headers.get("User-Agent", ""),
         records=rows.records,
         resources=rows.resources,
         scopes=rows.scopes,
-        size=size,
     )
