@@ -1,0 +1,1 @@
+"""structlog and logging to OpenTelemetry, for pixsim's services; replaces pixsim_logging."""
