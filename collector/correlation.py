@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from collector.sections import Section
 from storage.records import PROMOTABLE, LogRecord
@@ -46,7 +47,8 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
     "attempt": ("attempt", "pixsim.attempt"),
 }
 
-MOST_SEEN = 10_000  # attributes
+MOST_MISSED = 20_000  # attributes that were not remembered, before the old ones are forgotten
+MOST_OF_A_NAME = 1_000  # attributes of one name that are remembered meanwhile
 LONGEST_ERROR = 10_000  # characters
 # Characters of any other text; at 4 bytes each below the 2,704 that an index entry may have.
 LONGEST_TEXT = 600
@@ -142,7 +144,7 @@ class Attribute(msgspec.Struct, frozen=True, gc=False):
     bit: int = 0  # in `storage.records.PROMOTABLE`, where the column gives the value back exactly
 
 
-class Name(msgspec.Struct, frozen=True, gc=False):
+class Name(msgspec.Struct, gc=False, eq=False):
     """The name of attributes, and the column that they may fill."""
 
     text: str
@@ -151,6 +153,7 @@ class Name(msgspec.Struct, frozen=True, gc=False):
     read: Callable[[object], Any] | None = None
     exact: type | None = None  # of values that the column gives back exactly
     bit: int = 0
+    remembered: int = 0  # of its attributes; see `Columns.remember`
 
     def attribute(self, value: object) -> Attribute:
         """Give the attribute of this name and *value*."""
@@ -165,6 +168,7 @@ class Columns:
 
     def __init__(self, config: Correlation) -> None:
         # Attributes and their names, by how a decoder found them encoded; see `remember`.
+        self._missed = 0  # since the last change of generations
         self.seen: dict[bytes, Attribute] = {}
         self.seen_before: dict[bytes, Attribute] = {}
         self.names_seen: dict[bytes, Name] = {}
@@ -189,16 +193,23 @@ class Columns:
         """Tell which column *value* may fill under this *name*."""
         return self.name(name).attribute(value)
 
-    def remember(self, encoded: bytes, attribute: Attribute) -> None:
+    def remember(self, encoded: bytes, name: Name, attribute: Attribute) -> None:
         """
         Put *attribute* in `seen`, for when the same bytes come again.
 
-        When that is full it becomes `seen_before`, so that what is seen again stays, while
-        the ids that come once go by.
+        Now and then that becomes `seen_before`, so that what is seen again stays, while what
+        came once goes by. A name whose values are ever new, such as an id of requests, has
+        only some of them remembered, for they cost more than they save.
         """
-        if len(self.seen) >= MOST_SEEN:
+        self._missed += 1
+        if self._missed > MOST_MISSED:
+            self._missed = 0
             self.seen_before, self.seen = self.seen, {}
-        self.seen[encoded] = attribute
+            for each in self.names_seen.values():
+                each.remembered = 0
+        if name.remembered < MOST_OF_A_NAME:
+            name.remembered += 1
+            self.seen[encoded] = attribute
 
     def fill(self, row: LogRecord, attributes: dict[str, object]) -> None:
         """Set the columns of *row* that *attributes* fill, whatever stood there before."""
@@ -215,10 +226,9 @@ def filled(prototype: LogRecord, attributes: Sequence[Attribute]) -> LogRecord:
     Those that their columns give back exactly are told in ``promoted``, the others are in
     ``extra``. Of attributes with the same name the last one counts.
     """
-    row: LogRecord = prototype.__copy__()  # type: ignore[attr-defined]
-    promoted = only_in_columns = 0
-    columns = set()
+    columns: dict[str, Any] = {}
     left: dict[str, object] = {}
+    promoted = only_in_columns = 0
     for attribute in attributes:
         column = attribute.column
         if column is None:
@@ -226,20 +236,19 @@ def filled(prototype: LogRecord, attributes: Sequence[Attribute]) -> LogRecord:
             continue
         if column in columns:  # two for one column are rare, and may cost another round
             return filled(prototype, _without_beaten(attributes))
-        columns.add(column)
-        setattr(row, column, attribute.found)
+        columns[column] = attribute.found
         if attribute.bit:
             promoted |= attribute.bit
             only_in_columns += 1
         else:
             left[attribute.name] = attribute.value
-    if only_in_columns + len(left) != len(attributes) or not columns.isdisjoint(left):
+    if only_in_columns + len(left) != len(attributes) or not columns.keys().isdisjoint(left):
         unique = _without_beaten(attributes)
         if len(unique) != len(attributes):  # as rare: two of one name
             return filled(prototype, unique)
-    row.promoted = promoted or None
-    row.extra = left or None
-    return row
+    columns["promoted"] = promoted or None
+    columns["extra"] = left or None
+    return replace(prototype, **columns)
 
 
 def _without_beaten(attributes: Sequence[Attribute]) -> list[Attribute]:

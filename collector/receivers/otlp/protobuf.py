@@ -174,7 +174,7 @@ def _attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:
     read from the wire, in half the time; the general way reads, and judges, all others.
     """
     if attribute := columns.seen_before.get(raw):
-        columns.remember(raw, attribute)
+        columns.remember(raw, columns.name(attribute.name), attribute)
         return attribute
     size = len(raw)
     start = 2 + raw[1] if size > 1 else 0  # of the value: its tag, its length, its one field
@@ -197,7 +197,7 @@ def _attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:
     else:
         return _any_attribute(raw, columns, changes)
     attribute = name.attribute(value)
-    columns.remember(raw, attribute)
+    columns.remember(raw, name, attribute)
     return attribute
 
 
@@ -223,7 +223,7 @@ def _any_attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute
         changes |= found
     elif len(raw) <= LONGEST_SEEN and type(value) not in {dict, list}:
         # Only what can't be changed later.
-        columns.remember(raw, attribute)
+        columns.remember(raw, name, attribute)
         if len(columns.names_seen) >= MOST_NAMES_SEEN:
             columns.names_seen.clear()
         if start < LENGTH_OF_ONE_BYTE and raw[:start] == bytes((KEY, start - 2)) + pair.key:

@@ -9,7 +9,8 @@ from collector.correlation import (
     DEFAULTS,
     LONGEST_ERROR,
     LONGEST_TEXT,
-    MOST_SEEN,
+    MOST_MISSED,
+    MOST_OF_A_NAME,
     Columns,
     Correlation,
     filled,
@@ -216,12 +217,28 @@ def test_every_column_has_a_default():
 def test_memory_of_attributes_is_bounded():
     """What comes again stays remembered, and what comes once goes by."""
     columns = Columns(Correlation())
-    usual = columns.attribute("stage", "start")
-    for n in range(5 * MOST_SEEN):
+    usual, often = columns.name("usual"), columns.attribute("usual", 1)
+    for n in range(3 * MOST_MISSED):
         if columns.seen.get(b"usual") is None:
-            assert n == 0 or columns.seen_before.get(b"usual") is usual
-            columns.remember(b"usual", usual)
-        columns.remember(b"%d" % n, columns.attribute("id", n))
+            assert n == 0 or columns.seen_before.get(b"usual") is often
+            columns.remember(b"usual", usual, often)
+        columns.remember(b"%d" % n, columns.name(f"id {n}"), columns.attribute("id", n))
 
-    assert len(columns.seen) + len(columns.seen_before) <= 2 * MOST_SEEN
+    assert len(columns.seen) + len(columns.seen_before) <= 2 * MOST_MISSED
     assert columns.seen_before.get(b"1") is None
+
+
+def test_ever_new_values_are_not_all_remembered():
+    """A name whose values are ever new doesn't fill the memory, and has its turn again later."""
+    columns = Columns(Correlation())
+    name = columns.name("request_id")
+    columns.names_seen[b"request_id"] = name
+    for n in range(2 * MOST_OF_A_NAME):
+        columns.remember(b"%d" % n, name, columns.attribute("request_id", str(n)))
+
+    assert MOST_OF_A_NAME == len(columns.seen)
+
+    for n in range(MOST_MISSED):
+        columns.remember(b"new %d" % n, name, columns.attribute("request_id", str(n)))
+
+    assert any(key.startswith(b"new") for key in columns.seen)
