@@ -49,7 +49,7 @@ _AS_IT_IS = frozenset({str, int, bool, type(None)})
 _encode = msgspec.json.Encoder().encode
 
 # What `Record` promises does not hold for one that raises these.
-_NOT_PLAIN = (TypeError, ValueError, OverflowError, RecursionError)
+NOT_PLAIN = (TypeError, ValueError, OverflowError, RecursionError)
 
 
 class _Stored(msgspec.Struct):
@@ -105,7 +105,7 @@ def encode(records: Iterable[Record]) -> bytes:
     made = list(entries(records))
     try:
         return _encode({"logs": made})
-    except _NOT_PLAIN:
+    except NOT_PLAIN:
         return _encode({"logs": [jsonable(plain(entry)) for entry in made]})
 
 
@@ -140,6 +140,8 @@ def _entry(record: Record, origin: dict[str, str]) -> dict[str, object]:
         entry.setdefault("span_id", f"{record.span_id:016x}")
     if record.event_name:
         entry.setdefault("event_name", record.event_name)
+    if record.scope.name:
+        entry.setdefault("logger_name", record.scope.name)
     return entry
 
 

@@ -37,7 +37,7 @@ _CONNECTIONS = 4  # kept open; one, unless an application exports from several t
 
 # Connections that a fork copied. They are their parent's: even collecting them as garbage
 # could wait for a lock that nobody in this process will release.
-_inherited: list[object] = []
+inherited: list[object] = []
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -179,7 +179,7 @@ class Session:
 
     def _connections(self) -> urllib3.PoolManager:
         if self._pool is None or self._process != os.getpid():
-            _inherited.append(self._pool)
+            inherited.append(self._pool)
             self._pool = _connections(self._url, self._tls)
             self._process = os.getpid()
         return self._pool
