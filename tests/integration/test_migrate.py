@@ -11,6 +11,8 @@ import pytest
 from storage import migrate
 from storage.errors import Unavailable
 
+HEAD = "0005"
+
 # What today's services create when they start first (the direct writer of 2025).
 BARE_TABLE = """
 CREATE TABLE log_entries (
@@ -48,7 +50,7 @@ async def test_upgrade_and_current(empty_database):
     migrate.upgrade(empty_database)
 
     assert before is None
-    assert migrate.current(empty_database) == "0001"
+    assert migrate.current(empty_database) == HEAD
 
 
 async def test_many_may_upgrade_at_once(empty_database):
@@ -58,7 +60,7 @@ async def test_many_may_upgrade_at_once(empty_database):
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         list(threads.map(migrate.upgrade, [empty_database] * 4))
 
-    assert migrate.current(empty_database) == "0001"
+    assert migrate.current(empty_database) == HEAD
 
 
 async def test_sql_for_who_runs_it_by_hand(empty_database):
@@ -68,7 +70,7 @@ async def test_sql_for_who_runs_it_by_hand(empty_database):
     with psycopg.connect(empty_database) as connection:
         connection.execute(migrate.upgrade_sql())
 
-    assert migrate.current(empty_database) == "0001"
+    assert migrate.current(empty_database) == HEAD
 
 
 async def test_unreachable_database_is_one_line():
