@@ -36,9 +36,9 @@ LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-heade
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-.venv/test.stamp: .venv/bin/python requirements-dev.txt pyproject.toml
+.venv/test.stamp: .venv/bin/python requirements-dev.txt pyproject.toml exporter/pyproject.toml
 	$(BIN)/python -m pip install -q --require-hashes -r requirements-dev.txt
-	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e . -e exporter
 	@touch $@ .venv/serve.stamp
 
 .PHONY: help serve demo test bench lock
