@@ -37,7 +37,15 @@ _pack_double = struct.Struct("<BBd").pack
 _pack_flags = struct.Struct("<BI").pack
 
 # What `Record` promises does not hold for one that raises these.
-_NOT_PLAIN = (KeyError, TypeError, ValueError, OverflowError, RecursionError, struct.error)
+_NOT_PLAIN = (
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+    struct.error,
+)
 
 
 class Encoder:

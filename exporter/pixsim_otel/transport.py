@@ -33,6 +33,7 @@ GZIP_LEVEL = 1  # of logs it leaves 5 % more than level 6, in less than half the
 USER_AGENT = f"pixsim_otel-Python/{version('pixsim_otel')}"
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PIECE = 65_536  # bytes of an answer that are read at once
 _CONNECTIONS = 4  # kept open; one, unless an application exports from several threads
 
 # Connections that a fork copied. They are their parent's: even collecting them as garbage
@@ -171,15 +172,19 @@ class Session:
             preload_content=False,
             decode_content=False,
         )
-        content = response.read(LARGEST_ANSWER + 1)
-        if len(content) > LARGEST_ANSWER:
-            response.close()
+        content = bytearray()
+        for piece in response.stream(_PIECE):
+            content += piece
+            if len(content) > LARGEST_ANSWER:
+                response.close()
+                break
         response.release_conn()
-        return Answer(response.status, response.headers, content)
+        return Answer(response.status, response.headers, bytes(content))
 
     def _connections(self) -> urllib3.PoolManager:
         if self._pool is None or self._process != os.getpid():
-            inherited.append(self._pool)
+            if self._pool is not None:
+                inherited.append(self._pool)
             self._pool = _connections(self._url, self._tls)
             self._process = os.getpid()
         return self._pool
