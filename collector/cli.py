@@ -16,6 +16,8 @@ import structlog
 
 from collector import configfile, demo
 from collector.configfile import Invalid
+from collector.terminal import client
+from collector.terminal import commands as questions
 from storage import embedded, migrate
 from storage.errors import StorageError
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from collector.config import Config
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  it has no public name
 
 PROGRAM = "pixsim-collector"
 # Without the values of variables: those are senders' data, and the database's password.
@@ -37,6 +41,7 @@ examples:
   DATABASE_URL=postgresql://user@host/logs pixsim-collector serve
   pixsim-collector serve --config config.yaml
   pixsim-collector demo                       send it something, and learn where to look
+  pixsim-collector trace job 123              what happened to it
 """
 
 
@@ -110,7 +115,33 @@ def _parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
     )
+    _add_questions(commands)
     return parser
+
+
+def _add_questions(commands: Commands) -> None:
+    """Add the commands that ask a running collector."""
+    questions.add_query(
+        commands.add_parser(
+            "query",
+            help="show records that a search finds",
+            description="Show the newest records that a search finds, the newest last.",
+            epilog=questions.QUERY_EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+    )
+    questions.add_trace(
+        commands.add_parser(
+            "trace",
+            help="tell the story of a job, a request or a trace",
+            description="Show all records of a job, a request or a trace, of all services, with"
+            " the time between them.",
+            epilog=questions.TRACE_EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+    )
 
 
 def _serve(arguments: argparse.Namespace) -> None:
@@ -202,7 +233,7 @@ def _told(exc: BaseException) -> list[str]:
         case BaseExceptionGroup():
             each = [_told(inner) for inner in exc.exceptions]
             return [line for lines in each for line in lines] if all(each) else []
-        case StorageError() | demo.Failed():
+        case StorageError() | demo.Failed() | client.Failed():
             return [str(exc)]
         case OSError():
             return [": ".join(filter(None, (exc.filename, exc.strerror or str(exc))))]
