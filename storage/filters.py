@@ -1,45 +1,24 @@
-"""What a reader may ask for, as SQL conditions; values always travel as ``$n``."""
+"""A search as a condition in SQL."""
 
 from __future__ import annotations
 
-import datetime as dt  # noqa: TC003  msgspec reads the annotations when the class is made
+import datetime as dt
+from functools import singledispatch
+from typing import TYPE_CHECKING
 
 import msgspec
 
-# The columns a filter may name. An id that was sent as something else than a whole number
-# stays in `extra` under its name, and is looked for there.
-TEXTS = (
-    "service",
-    "env",
-    "msg",
-    "request_id",
-    "trace_id",
-    "span_id",
-    "provider_job_id",
-    "provider_id",
-    "operation_type",
-    "stage",
-    "channel",
-    "domain",
-    "error",
-    "error_type",
-    "instance_id",
-    "event_name",
-)
-IDS = (
-    "job_id",
-    "submission_id",
-    "artifact_id",
-    "generation_id",
-    "user_id",
-    "attempt",
-    "duration_ms",
-)
-NUMBERS = ("id", "severity_number", "flags")
+from storage import fields
+from storage import search as s
+from storage.fields import field
+from storage.where import Where, joined
 
-# One id with an older and a newer name: a value sent under either is found under both.
-ALIKE = dict.fromkeys(("artifact_id", "generation_id"), ("artifact_id", "generation_id"))
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
+    from storage.fields import Field, Test
+
+# What a text search looks through, besides `extra`.
 SEARCHED = (
     "msg",
     "error",
@@ -51,111 +30,110 @@ SEARCHED = (
     "channel",
 )
 
+# What of a key's text is its number: all of it, or what `collector.values` wrapped.
+NUMBER = r'^(?:\{"\$double": ")?([+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,3})?)(?:"\})?$'
+LONGEST_NUMBER = 400  # characters; numeric has room for every one of these
 
-class Filter(msgspec.Struct, frozen=True, kw_only=True):
+
+def where(search: s.Search, now: dt.datetime) -> Where:
     """
-    Conditions that all hold; empty, it lets every record through.
+    Give the condition that the rows of *search* meet at the time *now*, which is aware.
 
-    ``columns`` are exact values by column name, one of `TEXTS`, `IDS` and `NUMBERS`; text
-    for one of `IDS` means the value that `extra` keeps. ``extra`` are exact values, as text,
-    by a key of `extra` or, with a dot in it, of the resource's attributes. Times are aware
-    and both inclusive.
+    Raises:
+        ValueError: a field can't be asked so, such as a time for its prefix; what
+            `collector.search` has read never is.
     """
-
-    columns: dict[str, str | int | float] = {}
-    extra: dict[str, str] = {}
-    severity: tuple[int, int] | None = None  # lowest and highest severity number
-    level: str | None = None  # one that no severity number stands for, in any case
-    stage_prefix: str | None = None  # the stage itself, or its part before a colon
-    search: str | None = None
-    start: dt.datetime | None = None
-    end: dt.datetime | None = None
-
-
-class Where:
-    """A condition that grows by ``AND``, with its arguments."""
-
-    def __init__(self) -> None:
-        self._conditions: list[str] = []
-        self.arguments: list[object] = []
-
-    def bind(self, value: object) -> str:
-        """Give the placeholder of *value*."""
-        self.arguments.append(value)
-        return f"${len(self.arguments)}"
-
-    def add(self, condition: str) -> None:
-        """Require *condition* too."""
-        self._conditions.append(f"({condition})")
-
-    def __str__(self) -> str:
-        """Give the condition as it stands in a statement."""
-        return " AND ".join(self._conditions) or "true"
-
-
-def where(wanted: Filter) -> Where:
-    """Give the condition that the rows of *wanted* meet."""
     found = Where()
-    if wanted.start is not None:
-        found.add(f"timestamp >= {found.bind(wanted.start)}")
-    if wanted.end is not None:
-        found.add(f"timestamp <= {found.bind(wanted.end)}")
-    if wanted.severity is not None:
-        # Not as arguments: only a constant proves that an index on warnings will do.
-        lowest, highest = map(int, wanted.severity)
-        found.add(f"severity_number BETWEEN {lowest} AND {highest}")
-    if wanted.level is not None:
-        found.add(f"lower(level) = lower({found.bind(wanted.level)})")
-    for name, value in wanted.columns.items():
-        found.add(column(found, name, value))
-    if wanted.stage_prefix is not None:
-        prefix = found.bind(wanted.stage_prefix)
-        found.add(f"stage = {prefix} OR starts_with(stage, {prefix} || ':')")
-    for key, text in wanted.extra.items():
-        found.add(_extra(found, key, text))
-    if wanted.search is not None:
-        found.add(_search(found, wanted.search))
+    for each in search.conditions if isinstance(search, s.All) else (search,):
+        found.add(condition(each, found, now))
     return found
 
 
-def column(found: Where, name: str, value: str | float) -> str:
-    """Give the condition that column *name* is *value*, binding it in *found*."""
-    if name == "job_id" and isinstance(value, int):
-        # Each side has its index, and Postgres joins what they find.
-        number, text = found.bind(value), found.bind(str(value))
-        return f"job_id = {number} OR (job_id IS NULL AND extra ->> 'job_id' = {text})"
-    if name == "trace_id" and isinstance(value, str) and value != value.lower():
-        # OTLP ids are kept in lower case, others as they were sent.
-        return f"trace_id = {found.bind(value)} OR trace_id = {found.bind(value.lower())}"
-    if name in IDS:
-        placeholder = found.bind(value)
-        kept = isinstance(value, str)
-        return " OR ".join(
-            f"({each} IS NULL AND extra ->> '{each}' = {placeholder})"
-            if kept
-            else f"{each} = {placeholder}"
-            for each in ALIKE.get(name, (name,))
-        )
-    if name not in TEXTS and name not in NUMBERS:
-        raise ValueError(f"no filter on {name}")
-    return f"{name} = {found.bind(value)}"
+@singledispatch
+def condition(search: s.Search, found: Where, now: dt.datetime) -> str:
+    """Give the condition that *search* is, binding its values in *found*; see `where`."""
+    raise TypeError(f"no condition is a {type(search).__name__} {found} {now}")
 
 
-def _extra(found: Where, key: str, text: str) -> str:
-    name, value = f"{found.bind(key)}::text", found.bind(text)
-    own = f"extra ->> {name} = {value}"
-    if "." not in key:
-        return own
-    return (
-        f"{own} OR resource_id = ANY (ARRAY("
-        f"SELECT r.id FROM resources r WHERE r.attributes ->> {name} = {value}))"
+@condition.register
+def _(search: s.All, found: Where, now: dt.datetime) -> str:
+    conditions = [condition(each, found, now) for each in search.conditions]
+    return joined("AND", conditions) or "true"
+
+
+@condition.register
+def _(search: s.AnyOf, found: Where, now: dt.datetime) -> str:
+    conditions = [condition(each, found, now) for each in search.conditions]
+    return joined("OR", conditions) or "false"
+
+
+@condition.register
+def _(search: s.Not, found: Where, now: dt.datetime) -> str:
+    # A row that lacks the field makes it neither true nor false, and is wanted.
+    return f"({condition(search.condition, found, now)}) IS NOT TRUE"
+
+
+@condition.register
+def _(search: s.Equals, found: Where, _now: dt.datetime) -> str:
+    return equals(found, search.field, search.values)
+
+
+@condition.register
+def _(search: s.Compare, found: Where, _now: dt.datetime) -> str:
+    wanted = field(search.field)
+    if wanted.kind != "key":
+        value = f"{found.bind(search.value)}::{_type(wanted, search.value)}"
+        return fields.holds(found, wanted, lambda each: f"{each} {search.operator} {value}")
+    value = f"{found.bind(str(search.value))}::text::numeric"
+    return fields.holds(
+        found,
+        wanted,
+        lambda each: (
+            f"CASE WHEN length({each}) <= {LONGEST_NUMBER}"
+            f" THEN substring({each} FROM '{NUMBER}')::numeric END {search.operator} {value}"
+        ),
     )
 
 
-def _search(found: Where, text: str) -> str:
-    # COLLATE "C" takes half the time and knows no upper case beyond ASCII.
-    collate = 'COLLATE "C"' if text.isascii() else 'COLLATE "default"'
-    pattern = found.bind(_containing(text))
+@condition.register
+def _(search: s.Severity, found: Where, now: dt.datetime) -> str:  # noqa: ARG001
+    # Not as arguments: only a constant proves that an index on warnings will do.
+    ends = ((">=", search.lowest), ("<=", search.highest))
+    limits = [f"severity_number {sign} {int(end)}" for sign, end in ends if end is not None]
+    return " AND ".join(limits) or "true"
+
+
+@condition.register
+def _(search: s.Present, found: Where, _now: dt.datetime) -> str:
+    def test(each: str) -> str:
+        return f"{each} IS NOT NULL"
+
+    wanted = field(search.field)
+    present = fields.holds(found, wanted, test)
+    if wanted.kind in {"id", "duration"}:
+        return joined("OR", [present, fields.kept(wanted, test)])
+    return present
+
+
+@condition.register
+def _(search: s.Prefix, found: Where, _now: dt.datetime) -> str:
+    wanted = field(search.field)
+    if wanted.kind == "level":
+        return f"starts_with(lower(level), {found.bind(search.prefix.lower())})"
+    prefix = found.bind(search.prefix)
+    return fields.text(found, wanted, lambda each: f"starts_with({each}, {prefix})")
+
+
+@condition.register
+def _(search: s.Contains, found: Where, _now: dt.datetime) -> str:
+    collate, pattern = _collate(search.text), found.bind(_containing(search.text))
+    return fields.text(found, field(search.field), lambda each: f"{each} {collate} ILIKE {pattern}")
+
+
+@condition.register
+def _(search: s.Text, found: Where, _now: dt.datetime) -> str:
+    text = search.text
+    collate, pattern = _collate(text), found.bind(_containing(text))
     # All columns are looked through at once; what stands between them isn't in the text.
     between = found.bind(next(char for char in map(chr, range(1, 0xD800)) if char not in text))
     columns = f"concat_ws({between}, {', '.join(SEARCHED)}) {collate} ILIKE {pattern}"
@@ -168,6 +146,66 @@ def _search(found: Where, text: str) -> str:
         " WHERE jsonb_typeof(value) NOT IN ('object', 'array')"
         f" AND (value #>> '{{}}') {collate} ILIKE {pattern}))"
     )
+
+
+@condition.register
+def _(search: s.Last, found: Where, now: dt.datetime) -> str:
+    return f"timestamp >= {found.bind(now - search.span)}"
+
+
+def equals(found: Where, name: str, values: Sequence[s.Value]) -> str:
+    """Give the condition that the field *name* is one of *values*, binding them in *found*."""
+    wanted = field(name)
+    texts = [str(value) for value in values]
+    if wanted.kind in {"text", "key"}:
+        if name == "trace_id":
+            # OTLP ids are kept in lower case, others as they were sent.
+            texts = list(dict.fromkeys((*texts, *(text.lower() for text in texts))))
+        return fields.holds(found, wanted, _among(found, texts, "text"))
+    if wanted.kind == "level":
+        lower = [text.lower() for text in texts]
+        return _among(found, lower, "text")("lower(level)")
+    conditions = []
+    if numbers := [value for value in values if not isinstance(value, str)]:
+        test = _among(found, numbers, _type(wanted, *numbers))
+        conditions.append(fields.holds(found, wanted, test))
+    if name != "job_id":  # of which each side has its index, and Postgres joins what they find
+        texts = [value for value in values if isinstance(value, str)]
+    if texts and wanted.kind not in {"id", "duration"}:
+        raise ValueError(f"{name} is never {texts[0]!r}")
+    if texts:
+        conditions.append(fields.kept(wanted, _among(found, texts, "text")))
+    return joined("OR", conditions) or "false"
+
+
+def _among(found: Where, values: Sequence[s.Value], of_type: str) -> Test:
+    """Give the test that an expression is one of *values*."""
+    if len(values) == 1:
+        only = found.bind(values[0])
+        return lambda each: f"{each} = {only}::{of_type}"
+    several = found.bind(list(values))
+    return lambda each: f"{each} = ANY ({several}::{of_type}[])"
+
+
+def _type(wanted: Field, *values: object) -> str:
+    """Give the type of values that a column can have; only `Compare` has times."""
+    kind, of_type = _TYPES.get(wanted.kind, (type(None), ""))
+    if not all(isinstance(value, kind) for value in values):
+        raise ValueError(f"{wanted.name} is never {values[0]!r}")
+    return of_type
+
+
+_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "id": (int, "bigint"),
+    "number": (int, "bigint"),
+    "duration": ((int, float), "float8"),
+    "time": (dt.datetime, "timestamptz"),
+}
+
+
+def _collate(text: str) -> str:
+    # COLLATE "C" takes half the time and knows no upper case beyond ASCII.
+    return 'COLLATE "C"' if text.isascii() else 'COLLATE "default"'
 
 
 def _containing(text: str) -> str:

@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Literal
 import asyncpg
 import msgspec
 
-from storage import filters
+from storage import fields, filters
 from storage.entries import SELECTED, Entry, entry
 from storage.errors import Unavailable, translated
-from storage.filters import ALIKE, Filter
+from storage.where import Where
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import AsyncIterator
 
     from asyncpg.pool import PoolConnectionProxy
+
+    from storage.search import Search
 
 Total = Literal["exact", "estimate", "none"]
 
@@ -30,7 +33,7 @@ NEWEST = "e.timestamp DESC, e.id DESC"
 OLDEST = "e.timestamp, e.id"
 
 # Fields whose values keep their type; every other name is a key of `extra`.
-DISTINCT = frozenset({"level", *filters.TEXTS, *filters.IDS, "severity_number"}) - {"error"}
+DISTINCT = {"level", *fields.TEXTS, *fields.IDS, "duration_ms", "severity_number"} - {"error"}
 
 BEGIN = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -62,10 +65,16 @@ class Reader:
         return Reader(self._pool, timeout=timeout)
 
     async def page(
-        self, wanted: Filter, *, limit: int, offset: int = 0, total: Total = "exact"
+        self,
+        search: Search,
+        *,
+        now: dt.datetime,
+        limit: int,
+        offset: int = 0,
+        total: Total = "exact",
     ) -> Page:
-        """Give *limit* entries of *wanted* after the first *offset*."""
-        where = filters.where(wanted)
+        """Give *limit* entries of *search* after the first *offset*."""
+        where = filters.where(search, now)
         condition, arguments = str(where), tuple(where.arguments)
         # One row more tells whether there is a next page.
         tail = f"LIMIT {where.bind(limit + 1)}::bigint OFFSET {where.bind(offset)}::bigint"
@@ -95,9 +104,13 @@ class Reader:
         """Give the entries of a trace, oldest first."""
         return await self._trace("trace_id", trace_id, expand=False)
 
-    async def keys(self, service: str | None, *, sample: int) -> tuple[int, list[str]]:
-        """Give how many of the newest *sample* records there are, and their keys of `extra`."""
-        where = filters.where(Filter(columns={"service": service} if service else {}))
+    async def keys(self, search: Search, *, now: dt.datetime, sample: int) -> tuple[int, list[str]]:
+        """
+        Look at the newest *sample* records of *search*.
+
+        Give how many there are, and their keys of `extra`.
+        """
+        where = filters.where(search, now)
         newest = _newest(str(where), where.bind(sample))
         async with self._reading() as connection:
             rows = await connection.fetch(
@@ -109,14 +122,15 @@ class Reader:
             )
         return rows[0][0], sorted(rows[0][1])
 
-    async def distinct(self, field: str, wanted: Filter, *, limit: int) -> list[str | float]:
-        """Give the values of *field* in the records of *wanted*, sorted, without null."""
-        where = filters.where(wanted)
-        if field in DISTINCT:
-            value = f"coalesce({', '.join(ALIKE.get(field, (field,)))})"
-            collate = ' COLLATE "C"' if field in {"level", *filters.TEXTS} else ""
-        else:
-            value, collate = f"extra ->> {where.bind(field)}::text", ' COLLATE "C"'
+    async def distinct(
+        self, field: str, search: Search, *, now: dt.datetime, limit: int
+    ) -> list[str | float]:
+        """Give the values of *field* in the records of *search*, sorted, without null."""
+        where = filters.where(search, now)
+        if field in fields.COLUMNS and field not in DISTINCT:
+            field = f"extra.{field}"
+        value = fields.value(where, field)
+        collate = ' COLLATE "C"' if fields.field(field).kind in {"text", "level", "key"} else ""
         where.add(f"{value} IS NOT NULL")
         async with self._reading() as connection:
             rows = await connection.fetch(
@@ -133,8 +147,8 @@ class Reader:
                 await connection.fetchval("SELECT 1", timeout=timeout)
 
     async def _trace(self, name: str, value: str | int, *, expand: bool) -> list[Entry]:
-        where = filters.Where()
-        condition = filters.column(where, name, value)
+        where = Where()
+        condition = filters.equals(where, name, (value,))
         async with self._reading(TRACE) as connection:
             if expand:
                 touched = await connection.fetch(

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
-from collector.api.parameters import INT64, Id, Integer, Milliseconds, Time
-from collector.api.times import moment
+from collector.api.parameters import Integer, Time
 from collector.errors import Unprocessable
+from collector.search.mistakes import Mistake, Unfit
+from collector.search.times import moment
+from collector.search.values import identifier, milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 MOST_UNKNOWN = 50  # names that are no parameter's, each of which is a filter on `extra`
 
-_WHOLE = re.compile(r"[+-]?[0-9]+(\.0+)?")
 _LIMIT = re.compile(r"Expected `\w+` (>=|<=|>|<) (.+)")
 _LIMITS = {
     ">=": ("greater_than_equal", "greater than or equal to"),
@@ -34,32 +34,33 @@ _PARSING = {
 
 
 def decode(
-    shape: type[Shape], given: Mapping[str, str], where: str = "query"
-) -> tuple[Shape, dict[str, str]]:
+    shape: type[Shape], given: Iterable[tuple[str, str]], where: str = "query"
+) -> tuple[Shape, dict[str, tuple[str, ...]]]:
     """
-    Give the parameters of *shape*, and by name those it doesn't know.
+    Give the parameters of *shape*, and by name the values of those it doesn't know.
 
-    An empty value counts as none, unless the parameter is required. Of a name that is given
-    twice the last counts.
+    An empty value counts as none, unless the parameter is required. Of one that has no list
+    of values, but is given twice, the last counts.
 
     Raises:
         Unprocessable: with everything that is wrong, its place in *where*.
     """
-    texts = {name: text for name, text in given.items() if text or name in _required(shape)}
+    texts: dict[str, tuple[str, ...]] = {}
+    details = []
+    for name, text in given:
+        if "\0" in name + text:
+            message = "Input should have no NUL character"
+            details.append(_detail("value_error", [where, name], message, text))
+        if text or name in _required(shape):
+            texts[name] = (*texts.get(name, ()), text)
     values: dict[str, object] = {}
-    details = [
-        _detail("value_error", [where, name], "Input should have no NUL character", text)
-        for name, text in texts.items()
-        if "\0" in name + text
-    ]
     for field in msgspec.structs.fields(shape):
         if field.name in texts:
-            text = texts.pop(field.name)
             try:
-                values[field.name] = _value(field.type, text)
+                values[field.name] = _values(field.type, found := texts.pop(field.name))
             except ValueError as exc:  # msgspec.ValidationError is one
-                kind, message = _explained(str(exc))
-                details.append(_detail(kind, [where, field.name], message, text))
+                kind, message = _explained(exc)
+                details.append(_detail(kind, [where, field.name], message, found[-1]))
         elif field.required:
             details.append(_detail("missing", [where, field.name], "Field required", None))
     if len(texts) > MOST_UNKNOWN:
@@ -70,38 +71,30 @@ def decode(
     return shape(**values), texts
 
 
-def invalid(name: str, message: str, value: object) -> Unprocessable:
-    """Say that the query's parameter *name* cannot be *value*."""
-    return Unprocessable([_detail("value_error", ["query", name], message, value)])
-
-
-def identifier(text: str) -> int | str:
-    """
-    Read an id: a whole number where it is one.
-
-    Raises:
-        ValueError: it is a whole number of more than 64 bits.
-    """
-    text = text.strip()
-    if not _WHOLE.fullmatch(text):
-        return text
-    whole = text.partition(".")[0]
-    number = int(whole) if len(whole.lstrip("+-0")) <= len(str(INT64)) else INT64 + 1
-    if not -INT64 - 1 <= number <= INT64:
-        raise ValueError("Input should be a whole number of at most 64 bits")
-    return number
-
-
-def _milliseconds(text: str) -> float | str:
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if math.isfinite(number) else text
+def invalid(name: str, exc: ValueError, value: str) -> Unprocessable:
+    """Say why the query's parameter *name* cannot be *value*."""
+    kind, message = _explained(exc)
+    detail = _detail(kind, ["query", name], message, value)
+    if isinstance(exc, Mistake):
+        detail["ctx"] = {
+            "column": exc.column,
+            "length": exc.length,
+            "expected": exc.expected,
+            "found": exc.found,
+            "suggestion": exc.suggestion or None,
+        }
+    return Unprocessable([detail])
 
 
 def _required(shape: type[msgspec.Struct]) -> set[str]:
     return {field.name for field in msgspec.structs.fields(shape) if field.required}
+
+
+def _values(kind: Any, texts: tuple[str, ...]) -> object:
+    bare = _bare(kind)
+    if get_origin(bare) is tuple:
+        return tuple(_value(get_args(bare)[0], text) for text in texts)
+    return _value(kind, texts[-1])
 
 
 def _value(kind: Any, text: str) -> object:
@@ -109,7 +102,7 @@ def _value(kind: Any, text: str) -> object:
         return read(text)
     value = msgspec.convert(text.strip(), kind, strict=False)
     if value is None:  # msgspec's reading of "null"
-        raise ValueError("Input should be a value")
+        raise Unfit("a value")
     return value
 
 
@@ -119,17 +112,21 @@ def _bare(kind: Any) -> Any:
 
 
 _READERS: dict[Any, Callable[[str], object]] = {
-    _bare(Id): identifier,
     Integer | str: identifier,
-    _bare(Milliseconds): _milliseconds,
+    float | str: milliseconds,
     _bare(Time): moment,
     str: str,
     str | None: str,
 }
 
 
-def _explained(message: str) -> tuple[str, str]:
+def _explained(exc: ValueError) -> tuple[str, str]:
     """Give pydantic's type and words for what msgspec, or a reader of ours, says."""
+    message = str(exc)
+    if isinstance(exc, Mistake):
+        return "search_syntax", message
+    if isinstance(exc, Unfit):
+        return "value_error", f"Input should be {message}"
     if found := _LIMIT.match(message):
         kind, words = _LIMITS[found[1]]
         return kind, f"Input should be {words} {found[2]}"

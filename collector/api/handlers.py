@@ -9,15 +9,14 @@ import msgspec
 import prometheus_client
 from aiohttp import web
 
-from collector import levels
 from collector.api import console, openapi, pages, parameters
-from collector.api.decoding import decode, invalid
+from collector.api.decoding import decode
+from collector.api.searches import wanted
 from collector.api.shapes import ColumnValues, FieldValues, Health, KnownFields, Ready
 from collector.errors import BadRequest
 from collector.sections import Endpoint, HttpServer, Seconds
 from storage.entries import Entry
 from storage.errors import Unavailable
-from storage.filters import IDS, NUMBERS, TEXTS, Filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,9 +47,10 @@ class Answers(msgspec.Struct, frozen=True):
 
     async def query(self, request: web.Request) -> web.Response:
         """Answer with a page of the records that a filter finds."""
-        given, extra = decode(parameters.Query, request.query)
+        given, others = decode(parameters.Query, request.query.items())
         page = await self.reader.page(
-            wanted(given, extra, self.now()),
+            wanted(given, others),
+            now=self.now(),
             limit=given.limit,
             offset=given.offset,
             total=given.total,
@@ -69,46 +69,49 @@ class Answers(msgspec.Struct, frozen=True):
 
     async def job(self, request: web.Request) -> web.Response:
         """Answer with the records of a job."""
-        path, _ = decode(parameters.Job, request.match_info, "path")
-        given, _ = decode(parameters.Trace, request.query)
+        path, _ = decode(parameters.Job, request.match_info.items(), "path")
+        given, _ = decode(parameters.Trace, request.query.items())
         return _json(await self.reader.job(path.job_id, expand=given.expand == "trace"))
 
     async def request(self, request: web.Request) -> web.Response:
         """Answer with the records of a request."""
-        path, _ = decode(parameters.Request, request.match_info, "path")
-        given, _ = decode(parameters.Trace, request.query)
+        path, _ = decode(parameters.Request, request.match_info.items(), "path")
+        given, _ = decode(parameters.Trace, request.query.items())
         return _json(await self.reader.request(path.request_id, expand=given.expand == "trace"))
 
     async def trace(self, request: web.Request) -> web.Response:
         """Answer with the records of a trace."""
-        path, _ = decode(parameters.TraceId, request.match_info, "path")
+        path, _ = decode(parameters.TraceId, request.match_info.items(), "path")
         return _json(await self.reader.trace(path.trace_id))
 
     async def fields(self, request: web.Request) -> web.Response:
         """Answer with the names a filter may have."""
-        given, _ = decode(parameters.Fields, request.query)
-        count, keys = await self.reader.keys(given.service, sample=given.sample_limit)
+        given, others = decode(parameters.Fields, request.query.items())
+        count, keys = await self.reader.keys(
+            wanted(given, others), now=self.now(), sample=given.sample_limit
+        )
+        service = given.service[-1] if given.service else None
         known = sorted({*FIELDS, *keys})
-        return _json(KnownFields(service=given.service, fields=known, dynamic=keys, count=count))
+        return _json(KnownFields(service=service, fields=known, dynamic=keys, count=count))
 
     async def distinct(self, request: web.Request) -> web.Response:
         """Answer with the values of a column, or of a key of ``extra``."""
-        given, extra = decode(parameters.Distinct, request.query)
+        given, others = decode(parameters.Distinct, request.query.items())
         if not given.field.strip():
             raise BadRequest("field is required")
         values = await self.reader.distinct(
-            given.field, wanted(given, extra, self.now()), limit=given.limit
+            given.field, wanted(given, others), now=self.now(), limit=given.limit
         )
         return _json(FieldValues(field=given.field, count=len(values), values=values))
 
     async def column(self, request: web.Request) -> web.Response:
         """Answer with the values of the columns that have few."""
-        path, _ = decode(parameters.Column, request.match_info, "path")
+        path, _ = decode(parameters.Column, request.match_info.items(), "path")
         if path.column not in parameters.COLUMNS:
             raise BadRequest(f"column is {path.column}, not one of {', '.join(parameters.COLUMNS)}")
-        given, extra = decode(parameters.DistinctColumn, request.query)
+        given, others = decode(parameters.DistinctColumn, request.query.items())
         values = await self.reader.distinct(
-            path.column, wanted(given, extra, self.now()), limit=given.limit
+            path.column, wanted(given, others), now=self.now(), limit=given.limit
         )
         return _json(ColumnValues(column=path.column, values=values))
 
@@ -164,36 +167,6 @@ def routes(
         web.get("/docs", pages.docs),
         web.get("/openapi.json", openapi.answer),
     ]
-
-
-def wanted(given: parameters.Conditions, extra: dict[str, str], now: dt.datetime) -> Filter:
-    """Give the filter that parameters ask for, at the time *now*."""
-    start = given.start_time
-    if given.minutes is not None:
-        since = now - dt.timedelta(minutes=given.minutes)
-        start = since if start is None else max(start, since)
-    columns = {name: getattr(given, name) for name in (*TEXTS, *IDS, *NUMBERS)}
-    span = levels.span(given.level) if given.level else None
-    return Filter(
-        columns={name: value for name, value in columns.items() if value is not None},
-        extra=extra,
-        severity=_severity(span, given.min_level),
-        level=given.level if span is None else None,
-        stage_prefix=given.stage_prefix if given.stage is None else None,
-        search=given.search,
-        start=start,
-        end=given.end_time,
-    )
-
-
-def _severity(span: tuple[int, int] | None, min_level: str | None) -> tuple[int, int] | None:
-    if min_level is None:
-        return span
-    least = levels.span(min_level)
-    if least is None:
-        raise invalid("min_level", "Input should be a level's name", min_level)
-    lowest, highest = span or (0, parameters.INT32)
-    return max(lowest, least[0]), highest
 
 
 def _json(answer: object) -> web.Response:

@@ -123,7 +123,7 @@ def _parameters(schema: dict[str, Any] | None, place: str) -> list[dict[str, Any
 def _parameter(name: str, kind: dict[str, Any], place: str, *, required: bool) -> dict[str, Any]:
     """Describe a parameter: its absence, not null, says that there is none."""
     schema = {key: value for key, value in kind.items() if key != "description"}
-    if schema.get("default", 0) is None:
+    if schema.get("default", 0) in {None, ()}:
         del schema["default"]
     kinds = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
     if len(kinds) == 1:

@@ -8,20 +8,15 @@ from typing import Annotated, Literal
 import msgspec
 
 from collector.levels import NAMES
+from collector.search.times import PATTERN
+from collector.search.values import INT64
 
-INT64 = 2**63 - 1
 INT32 = 2**31 - 1
 COLUMNS = ("service", "channel", "domain", "level", "provider_id", "operation_type", "stage")
 TEN_YEARS = 5_256_000  # minutes
 
 Minutes = Annotated[float, msgspec.Meta(gt=0, le=TEN_YEARS)]
 Integer = Annotated[int, msgspec.Meta(ge=-INT64 - 1, le=INT64)]
-# Text that is a whole number is one; other text is the value that `extra` keeps.
-Id = Annotated[
-    Integer | str | None,
-    msgspec.Meta(description="a whole number of 64 bits, or text as it was sent"),
-]
-Milliseconds = Annotated[float | str | None, msgspec.Meta(description="milliseconds")]
 Time = Annotated[
     dt.datetime | None,
     msgspec.Meta(
@@ -35,16 +30,35 @@ Time = Annotated[
         },
     ),
 ]
+# A parameter that is given several times finds what has any of its values.
+Texts = tuple[str, ...]
+# Text that is a whole number is one; other text is the value that `extra` keeps.
+Ids = Annotated[
+    tuple[Integer | str, ...],
+    msgspec.Meta(description="whole numbers of 64 bits, or text as it was sent"),
+]
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
-    """What records must have; any parameter not listed is an exact value of a key of `extra`."""
+    """
+    What records must have; each of the lists is of values of which one will do.
 
-    service: str | None = None
-    env: str | None = None
-    level: Annotated[
-        str | None, msgspec.Meta(description="in any case; warn is warning, fatal is critical")
+    Any parameter not listed is a value of a key of `extra`, or a condition on a field; see
+    `collector.api.searches`.
+    """
+
+    q: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="a search, such as `service:worker level>=warning -stage:retry:*`",
+            extra_json_schema={"format": "pixsim-search"},
+        ),
     ] = None
+    service: Texts = ()
+    env: Texts = ()
+    level: Annotated[
+        Texts, msgspec.Meta(description="in any case; warn is warning, fatal is critical")
+    ] = ()
     min_level: Annotated[
         str | None,
         msgspec.Meta(
@@ -52,37 +66,37 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
             extra_json_schema={"enum": list(NAMES)},
         ),
     ] = None
-    msg: str | None = None
-    error: str | None = None
-    error_type: str | None = None
-    request_id: str | None = None
-    trace_id: str | None = None
-    span_id: str | None = None
-    job_id: Id = None
-    submission_id: Id = None
+    msg: Texts = ()
+    error: Texts = ()
+    error_type: Texts = ()
+    request_id: Texts = ()
+    trace_id: Texts = ()
+    span_id: Texts = ()
+    job_id: Ids = ()
+    submission_id: Ids = ()
     artifact_id: Annotated[
-        Integer | str | None, msgspec.Meta(description="finds `generation_id` too")
-    ] = None
+        tuple[Integer | str, ...], msgspec.Meta(description="finds `generation_id` too")
+    ] = ()
     generation_id: Annotated[
-        Integer | str | None, msgspec.Meta(description="finds `artifact_id` too")
-    ] = None
-    user_id: Id = None
-    attempt: Id = None
-    duration_ms: Milliseconds = None
-    provider_job_id: str | None = None
-    provider_id: str | None = None
-    operation_type: str | None = None
-    stage: str | None = None
+        tuple[Integer | str, ...], msgspec.Meta(description="finds `artifact_id` too")
+    ] = ()
+    user_id: Ids = ()
+    attempt: Ids = ()
+    duration_ms: Annotated[tuple[float | str, ...], msgspec.Meta(description="milliseconds")] = ()
+    provider_job_id: Texts = ()
+    provider_id: Texts = ()
+    operation_type: Texts = ()
+    stage: Texts = ()
     stage_prefix: Annotated[
         str | None, msgspec.Meta(description="a stage, or what stands before its colon")
     ] = None
-    channel: str | None = None
-    domain: str | None = None
-    instance_id: str | None = None
-    event_name: str | None = None
-    id: Integer | None = None
-    severity_number: Annotated[int, msgspec.Meta(ge=-INT32 - 1, le=INT32)] | None = None
-    flags: Integer | None = None
+    channel: Texts = ()
+    domain: Texts = ()
+    instance_id: Texts = ()
+    event_name: Texts = ()
+    id: tuple[Integer, ...] = ()
+    severity_number: tuple[Annotated[int, msgspec.Meta(ge=-INT32 - 1, le=INT32)], ...] = ()
+    flags: tuple[Integer, ...] = ()
     search: Annotated[
         str | None,
         msgspec.Meta(description="part of a message, error, stage, … or value of `extra`"),
@@ -92,16 +106,35 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     minutes: Annotated[
         Minutes | None, msgspec.Meta(description="only the last so many minutes")
     ] = None
+    last: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="only the last so long: 90s, 15m, 1h, 7d, 2w",
+            extra_json_schema={"pattern": PATTERN},
+        ),
+    ] = None
 
 
 class Query(Conditions, frozen=True, kw_only=True):
     """The parameters of ``/query``."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
-    offset: Annotated[int, msgspec.Meta(ge=0, le=INT64)] = 0
+    offset: Annotated[
+        int, msgspec.Meta(ge=0, le=INT64, description="how many to pass over; a cursor is quicker")
+    ] = 0
+    cursor: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="`next_cursor` or `previous_cursor` of an answer to the same question",
+            extra_json_schema={"format": "pixsim-cursor"},
+        ),
+    ] = None
     total: Annotated[
         Literal["exact", "estimate", "none"],
-        msgspec.Meta(description="how `total` is found; the estimate is the planner's"),
+        msgspec.Meta(
+            description="how `total` is found; the estimate is the planner's, and with a cursor"
+            " it is that of the first page"
+        ),
     ] = "exact"
 
 
@@ -123,13 +156,27 @@ class DistinctColumn(Conditions, frozen=True, kw_only=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000
 
 
-class Fields(msgspec.Struct, frozen=True, kw_only=True):
+class Fields(Conditions, frozen=True, kw_only=True):
     """The parameters of ``/fields``."""
 
-    service: str | None = None
     sample_limit: Annotated[
         int, msgspec.Meta(ge=1, le=2000, description="how many of the newest records to look at")
     ] = 300
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of ``/completion``."""
+
+    q: Annotated[str, msgspec.Meta(description="a search, finished or not")] = ""
+    at: Annotated[
+        int | None,
+        msgspec.Meta(
+            ge=1,
+            le=INT32,
+            description="the column of the cursor: 1 is before the first character; by default"
+            " the end",
+        ),
+    ] = None
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):

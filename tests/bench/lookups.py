@@ -10,20 +10,21 @@ import time
 import asyncpg
 
 from storage import database, partitions, writer
-from storage.filters import Filter
 from storage.reader import Reader
 from storage.records import Batch, LogRecord
+from storage.search import EVERYTHING, All, Equals, Severity
 from tests.bench import bodies
 
 ROWS = 2_000_000
 DAYS = 7
 REPEAT = 200
+WORKER = Equals("service", ("worker",))
 PAGES = {
-    "": Filter(),
-    " of a service": Filter(columns={"service": "worker"}),
-    " of a service and level info": Filter(columns={"service": "worker"}, severity=(9, 12)),
-    " of a service and level error": Filter(columns={"service": "worker"}, severity=(17, 20)),
-    " of level error": Filter(severity=(17, 20)),
+    "": EVERYTHING,
+    " of a service": WORKER,
+    " of a service and level info": All((WORKER, Severity(9, 12))),
+    " of a service and level error": All((WORKER, Severity(17, 20))),
+    " of level error": Severity(17, 20),
 }
 
 
@@ -90,7 +91,8 @@ async def run(dsn):
 
 def newest(reader, wanted):
     """Ask for the newest hundred, without their total."""
-    return reader.page(wanted, limit=100, total="none")
+    now = dt.datetime.now(dt.UTC)
+    return reader.page(wanted, now=now, limit=100, total="none")
 
 
 def main(dsn, native_url):

@@ -78,7 +78,11 @@ async def test_query(pool, get):
         pytest.param({"generation_id": "5"}, "c", id="generation by artifact"),
         pytest.param({"user_id": str(2**63 - 1)}, "", id="largest id"),
         pytest.param({"offset": str(2**63 - 1)}, "", id="largest offset"),
-        pytest.param([("level", "info"), ("level", "warn")], "b", id="the last of a name"),
+        pytest.param([("level", "info"), ("level", "warn")], "ba", id="any value of a name"),
+        pytest.param({"not.level": "x"}, "cba", id="not"),
+        pytest.param({"artifact_id.gte": "5"}, "c", id="from"),
+        pytest.param({"last": "7s"}, "ed", id="last"),
+        pytest.param({"q": "level:(warn OR error) -boom"}, "b", id="search"),
     ],
 )  # fmt: skip
 async def test_filters(pool, get, params, expected):

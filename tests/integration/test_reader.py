@@ -9,12 +9,20 @@ import datetime as dt
 import msgspec
 import pytest
 
-from storage import filters
+from storage import fields
 from storage.entries import Entry
 from storage.errors import Unavailable
-from storage.filters import Filter
 from storage.reader import Reader
 from storage.records import Resource, Scope
+from storage.search import (
+    EVERYTHING,
+    Compare,
+    Equals,
+    Prefix,
+    Severity,
+    Text,
+    both,
+)
 from tests.builders import NOON, record
 from tests.stored import store
 
@@ -26,9 +34,9 @@ def _reader(pool):
     return Reader(pool)
 
 
-async def found(reader, **wanted):
-    """Give the messages that a filter finds, in order of storing."""
-    page = await reader.page(Filter(**wanted), limit=1000)
+async def found(reader, search):
+    """Give the messages that a search finds, in order of storing."""
+    page = await reader.page(search, now=NOON, limit=1000)
     return [entry.msg for entry in reversed(page.entries)]
 
 
@@ -38,7 +46,9 @@ async def test_order_and_pages(pool, reader):
     """
     await store(pool, *(record(msg=str(n)) for n in range(5)))
     await store(pool, record(msg="older", timestamp=NOON - SECOND))
-    pages = [await reader.page(Filter(), limit=4, offset=offset) for offset in (0, 4, 8)]
+    pages = [
+        await reader.page(EVERYTHING, now=NOON, limit=4, offset=offset) for offset in (0, 4, 8)
+    ]
 
     assert ["4", "3", "2", "1"] == [entry.msg for entry in pages[0].entries]
     assert ["0", "older"] == [entry.msg for entry in pages[1].entries]
@@ -58,7 +68,7 @@ async def test_total(pool, reader, total, check):
     The total is counted, estimated, or left out, as asked; what was seen is never less.
     """
     await store(pool, *(record() for _ in range(9)))
-    page = await reader.page(Filter(columns={"service": "api"}), limit=2, total=total)
+    page = await reader.page(Equals("service", ("api",)), now=NOON, limit=2, total=total)
 
     assert check(page.total)
     assert page.more
@@ -68,23 +78,24 @@ async def test_exact_columns(pool, reader):
     """
     Every column is an exact filter, by its own type.
     """
-    values = dict.fromkeys(filters.TEXTS, "x") | dict.fromkeys(filters.IDS, 7)
+    values = dict.fromkeys(fields.TEXTS, "x") | dict.fromkeys(fields.IDS, 7)
     values |= {"severity_number": 7, "flags": 7, "duration_ms": 7.5}
     await store(pool, record(msg="other"), record(**values))
     pages = {
-        name: (await reader.page(Filter(columns={name: value}), limit=9)).total
+        name: (await reader.page(Equals(name, (value,)), now=NOON, limit=9)).total
         for name, value in values.items()
     }
 
     assert dict.fromkeys(values, 1) == pages
 
 
-async def test_unknown_column(reader):
+async def test_unknown_column(pool, reader):
     """
-    A name that isn't a column's never reaches the database.
+    A name that isn't a column's is a key of extra, and never part of a statement.
     """
-    with pytest.raises(ValueError, match="no filter on nonsense"):
-        await reader.page(Filter(columns={"nonsense; DROP": 1}), limit=1)
+    await store(pool, record(msg="a", extra={"n'; DROP": 1}), record(msg="b"))
+
+    assert ["a"] == await found(reader, Equals("n'; DROP", (1,)))
 
 
 async def test_id_kept_in_extra(pool, reader):
@@ -99,10 +110,10 @@ async def test_id_kept_in_extra(pool, reader):
         record(msg="asset", extra={"generation_id": "a-1"}),
     )
 
-    assert ["text"] == await found(reader, columns={"job_id": "ingestion-55"})
-    assert ["number", "column"] == await found(reader, columns={"job_id": 55})
-    assert ["text"] == await found(reader, columns={"user_id": "u-1"})
-    assert ["asset"] == await found(reader, columns={"artifact_id": "a-1"})
+    assert ["text"] == await found(reader, Equals("job_id", ("ingestion-55",)))
+    assert ["number", "column"] == await found(reader, Equals("job_id", (55,)))
+    assert ["text"] == await found(reader, Equals("user_id", ("u-1",)))
+    assert ["asset"] == await found(reader, Equals("artifact_id", ("a-1",)))
     assert ["text"] == [entry.msg for entry in await reader.job("ingestion-55")]
 
 
@@ -112,10 +123,10 @@ async def test_artifact_and_generation(pool, reader, name):
     A value sent as artifact_id or as generation_id is found, and shown, under both names.
     """
     await store(pool, record(artifact_id=5), record(generation_id=5), record(artifact_id=6))
-    page = await reader.page(Filter(columns={name: 5}), limit=9)
+    page = await reader.page(Equals(name, (5,)), now=NOON, limit=9)
 
     assert [(5, 5), (5, 5)] == [(e.artifact_id, e.generation_id) for e in page.entries]
-    assert [5, 6] == await reader.distinct(name, Filter(), limit=9)
+    assert [5, 6] == await reader.distinct(name, EVERYTHING, now=NOON, limit=9)
 
 
 async def test_levels(pool, reader):
@@ -129,20 +140,21 @@ async def test_levels(pool, reader):
         record(msg="c", level="Loud"),
     )
 
-    assert ["a", "b"] == await found(reader, severity=(13, 24))
-    assert ["c"] == await found(reader, level="lOUD")
+    assert ["a", "b"] == await found(reader, Severity(13, 24))
+    assert ["c"] == await found(reader, Equals("level", ("lOUD",)))
 
 
-async def test_stage_prefix(pool, reader):
+async def test_prefix(pool, reader):
     """
-    A stage prefix finds the stage itself and its parts, and no stage that merely begins so.
+    A prefix finds what begins with it, character by character, of an id as of a text.
     """
-    stages = ["provider", "provider:submit", "providers", "provider_x", None]
+    stages = ["provider", "provider:submit", "Provider:submit", "provider_x", None]
     await store(pool, *(record(msg=str(stage), stage=stage) for stage in stages))
+    await store(pool, record(msg="id", job_id=123), record(msg="kept", extra={"job_id": "12-a"}))
 
-    assert ["provider", "provider:submit"] == await found(reader, stage_prefix="provider")
-    assert ["provider:submit"] == await found(reader, stage_prefix="provider:submit")
-    assert [] == await found(reader, stage_prefix="provide_")
+    assert ["provider:submit"] == await found(reader, Prefix("stage", "provider:"))
+    assert [] == await found(reader, Prefix("stage", "provider%"))
+    assert ["id", "kept"] == await found(reader, Prefix("job_id", "12"))
 
 
 async def test_times_are_inclusive(pool, reader):
@@ -151,7 +163,10 @@ async def test_times_are_inclusive(pool, reader):
     """
     await store(pool, *(record(msg=str(n), timestamp=NOON + n * SECOND) for n in range(4)))
 
-    assert ["1", "2"] == await found(reader, start=NOON + SECOND, end=NOON + 2 * SECOND)
+    since = Compare("timestamp", ">=", NOON + SECOND)
+    until = Compare("timestamp", "<=", NOON + 2 * SECOND)
+
+    assert ["1", "2"] == await found(reader, both(since, until))
 
 
 SEARCHES = [
@@ -196,7 +211,7 @@ async def test_search(pool, reader, text, expected):
         record(msg="strings x", error="y", extra={"a": ["x", "y"], "b": None}),
     )
 
-    assert expected == await found(reader, search=text)
+    assert expected == await found(reader, Text(text))
 
 
 async def test_extra_filter(pool, reader):
@@ -211,9 +226,9 @@ async def test_extra_filter(pool, reader):
         record(msg="nested", extra={"x": {"queue": 7}}),
     )
 
-    assert ["text", "number"] == await found(reader, extra={"queue": "7"})
-    assert ["true"] == await found(reader, extra={"queue": "true"})
-    assert [] == await found(reader, extra={"queue' OR true --": "7"})
+    assert ["text", "number"] == await found(reader, Equals("queue", ("7",)))
+    assert ["true"] == await found(reader, Equals("queue", ("true",)))
+    assert [] == await found(reader, Equals("queue' OR true --", ("7",)))
 
 
 async def test_resource_filter(pool, reader):
@@ -230,7 +245,7 @@ async def test_resource_filter(pool, reader):
         resources={-3: resource},
     )
 
-    assert ["own", "resource"] == await found(reader, extra={"host.name": "atlas"})
+    assert ["own", "resource"] == await found(reader, Equals("host.name", ("atlas",)))
 
 
 async def test_entry(pool, reader):
@@ -254,7 +269,7 @@ async def test_entry(pool, reader):
         resources={1: resource},
         scopes={2: scope},
     )
-    page = await reader.page(Filter(), limit=1)
+    page = await reader.page(EVERYTHING, now=NOON, limit=1)
     entry = msgspec.json.decode(msgspec.json.encode(page.entries[0]))
     given = {name: value for name, value in entry.items() if value is not None}
 
@@ -286,7 +301,7 @@ async def test_absurd_rows(pool, reader):
             ('200000-01-01Z', 'info', 'x', 'far', 'null', 'Infinity'),
             ('0044-03-15 12:00Z BC', 'info', 'x', 'ides', '"text"', 1),
             ('-infinity', 'info', 'x', 'first', NULL, NULL)""")
-    page = await reader.page(Filter(), limit=9)
+    page = await reader.page(EVERYTHING, now=NOON, limit=9)
     encoded = msgspec.json.decode(msgspec.json.encode(page.entries))
     shown = [
         ("last", "infinity", [1]),
@@ -296,9 +311,9 @@ async def test_absurd_rows(pool, reader):
     ]
 
     assert shown == [(e["msg"], e["timestamp"], e["extra"]) for e in encoded]
-    assert (4, []) == await reader.keys(None, sample=9)
-    assert [] == await reader.distinct("some_key", Filter(), limit=9)
-    assert [] == await found(reader, search="nothing")
+    assert (4, []) == await reader.keys(EVERYTHING, now=NOON, sample=9)
+    assert [] == await reader.distinct("some_key", EVERYTHING, now=NOON, limit=9)
+    assert [] == await found(reader, Text("nothing"))
 
 
 async def test_traces(pool, reader):
@@ -352,9 +367,11 @@ async def test_keys(pool, reader):
         record(),
     )
 
-    assert (3, ["a", "b", "w"]) == await reader.keys(None, sample=3)
-    assert (3, ["a", "b", "old"]) == await reader.keys("api", sample=300)
-    assert (0, []) == await reader.keys("nobody", sample=300)
+    assert (3, ["a", "b", "w"]) == await reader.keys(EVERYTHING, now=NOON, sample=3)
+    assert (3, ["a", "b", "old"]) == await reader.keys(
+        Equals("service", ("api",)), now=NOON, sample=300
+    )
+    assert (0, []) == await reader.keys(Equals("service", ("nobody",)), now=NOON, sample=300)
 
 
 async def test_distinct(pool, reader):
@@ -368,7 +385,9 @@ async def test_distinct(pool, reader):
         record(level="b", service="worker", error="boom"),
     )
     fields = ("level", "job_id", "duration_ms", "queue", "x", "timestamp", "error", "service")
-    values = {field: await reader.distinct(field, Filter(), limit=9) for field in fields}
+    values = {
+        field: await reader.distinct(field, EVERYTHING, now=NOON, limit=9) for field in fields
+    }
 
     assert values == {
         "level": ["B", "b"],
@@ -380,9 +399,9 @@ async def test_distinct(pool, reader):
         "error": [],
         "service": ["api", "worker"],
     }
-    worker = Filter(columns={"service": "worker"})
-    assert ["b"] == await reader.distinct("level", worker, limit=9)
-    assert ["B"] == await reader.distinct("level", Filter(), limit=1)
+    worker = Equals("service", ("worker",))
+    assert ["b"] == await reader.distinct("level", worker, now=NOON, limit=9)
+    assert ["B"] == await reader.distinct("level", EVERYTHING, now=NOON, limit=1)
 
 
 @pytest.fixture(name="many", scope="session")
@@ -419,9 +438,13 @@ class Explained:
         pytest.param(lambda r: r.job(77, expand=True), id="job with traces"),
         pytest.param(lambda r: r.request("8f14e45fceea167a5a36dedd4bea2543"), id="request"),
         pytest.param(lambda r: r.trace("8F14E45FCEEA167A5A36DEDD4BEA2543"), id="trace"),
-        pytest.param(lambda r: r.page(Filter(columns={"job_id": 77}), limit=100), id="page of job"),
-        pytest.param(lambda r: r.page(Filter(severity=(17, 20)), limit=9), id="page of errors"),
-        pytest.param(lambda r: r.page(Filter(), limit=100, total="none"), id="newest page"),
+        pytest.param(
+            lambda r: r.page(Equals("job_id", (77,)), now=NOON, limit=100), id="page of job"
+        ),
+        pytest.param(lambda r: r.page(Severity(17, 20), now=NOON, limit=9), id="page of errors"),
+        pytest.param(
+            lambda r: r.page(EVERYTHING, now=NOON, limit=100, total="none"), id="newest page"
+        ),
     ],
 )
 async def test_lookups_use_indexes(pool, reader, many, ask, monkeypatch):
@@ -463,7 +486,7 @@ async def test_slow_query(pool):
     await store(pool, *(record(extra={"text": "x" * 1_000}) for _ in range(2_000)))
 
     with pytest.raises(Unavailable, match=r"took longer than 0\.001 s"):
-        await Reader(pool).within(0.001).page(Filter(search="y"), limit=1)
+        await Reader(pool).within(0.001).page(Text("y"), now=NOON, limit=1)
 
 
 async def test_all_connections_out(pool):
@@ -474,7 +497,7 @@ async def test_all_connections_out(pool):
         for _ in range(pool.get_max_size()):
             await stack.enter_async_context(pool.acquire())
         with pytest.raises(Unavailable):
-            await Reader(pool, timeout=0.05).page(Filter(), limit=1)
+            await Reader(pool, timeout=0.05).page(EVERYTHING, now=NOON, limit=1)
         with pytest.raises(Unavailable):
             await Reader(pool).ping(timeout=0.05)
 

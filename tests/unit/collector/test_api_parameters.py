@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from urllib.parse import parse_qsl
 
 import pytest
 
-from collector.api import handlers, parameters
+from collector.api import parameters, searches
 from collector.api.decoding import MOST_UNKNOWN, decode
-from collector.api.times import moment
 from collector.errors import Unprocessable
-from storage.filters import IDS, NUMBERS, TEXTS, Filter
+from collector.search.mistakes import Unfit
+from collector.search.times import moment
+from storage.fields import IDS, NUMBERS, TEXTS
+from storage.search import (
+    EVERYTHING,
+    All,
+    AnyOf,
+    Compare,
+    Equals,
+    Last,
+    Not,
+    Prefix,
+    Severity,
+    Text,
+)
 
 NOW = dt.datetime(2025, 11, 13, 12, tzinfo=dt.UTC)
 INT64 = 2**63 - 1
@@ -53,13 +67,13 @@ def test_moment_refused(text):
     """
     What is no time of the years 1 to 9999 is refused.
     """
-    with pytest.raises(ValueError, match="Input should be"):
+    with pytest.raises(Unfit, match=r"a time|Unix seconds"):
         moment(text)
 
 
 def details(shape, given):
     with pytest.raises(Unprocessable) as caught:
-        decode(shape, given)
+        decode(shape, given.items())
     return caught.value.details
 
 
@@ -115,10 +129,12 @@ def test_empty_is_no_filter():
     """
     An empty value is as if it were not given, but a required one is.
     """
-    given, extra = decode(parameters.Distinct, {"field": "", "service": "", "queue": "", "x": "1"})
+    given, extra = decode(
+        parameters.Distinct, {"field": "", "service": "", "queue": "", "x": "1"}.items()
+    )
 
     assert parameters.Distinct(field="") == given
-    assert {"x": "1"} == extra
+    assert {"x": ("1",)} == extra
 
 
 @pytest.mark.parametrize(
@@ -140,9 +156,9 @@ def test_identifiers(text, expected):
     """
     An id is a whole number where its text is one.
     """
-    given, _ = decode(parameters.Query, {"job_id": text})
+    given, _ = decode(parameters.Query, {"job_id": text}.items())
 
-    assert expected == given.job_id
+    assert (expected,) == given.job_id
 
 
 def test_every_column_is_a_parameter():
@@ -152,61 +168,109 @@ def test_every_column_is_a_parameter():
     assert {*TEXTS, *IDS, *NUMBERS} <= {*parameters.Conditions.__struct_fields__}
 
 
-def wanted(**given):
-    decoded, extra = decode(parameters.Query, given)
-    return handlers.wanted(decoded, extra, NOW)
+def wanted(query):
+    decoded, others = decode(parameters.Query, parse_qsl(query))
+    return searches.wanted(decoded, others)
 
 
 WANTED = [
-    ({}, Filter()),
-    ({"service": "api", "job_id": "7"}, Filter(columns={"service": "api", "job_id": 7})),
-    ({"duration_ms": "1.5"}, Filter(columns={"duration_ms": 1.5})),
-    ({"duration_ms": "nan"}, Filter(columns={"duration_ms": "nan"})),
-    ({"queue": "q", "limit": "5"}, Filter(extra={"queue": "q"})),
-    ({"level": "WARN"}, Filter(severity=(13, 16))),
-    ({"level": "fatal"}, Filter(severity=(21, 24))),
-    ({"level": "Loud"}, Filter(level="Loud")),
-    ({"min_level": "warning"}, Filter(severity=(13, 2**31 - 1))),
-    ({"min_level": "error", "level": "critical"}, Filter(severity=(21, 24))),
-    ({"stage_prefix": "a", "stage": "b"}, Filter(columns={"stage": "b"})),
-    ({"minutes": "60"}, Filter(start=NOW - dt.timedelta(hours=1))),
-    ({"minutes": "60", "start_time": "2025-11-13T11:30Z"}, Filter(start=utc(2025, 11, 13, 11, 30))),
-    ({"end_time": "2025-11-13"}, Filter(end=utc(2025, 11, 13))),
-]
+    ("", EVERYTHING),
+    ("service=api&job_id=7", All((Equals("service", ("api",)), Equals("job_id", (7,))))),
+    ("job_id=7&job_id=x", Equals("job_id", (7, "x"))),
+    ("duration_ms=1.5", Equals("duration_ms", (1.5,))),
+    ("duration_ms=nan", Equals("duration_ms", ("nan",))),
+    ("queue=q&limit=5", Equals("queue", ("q",))),
+    ("queue=q&queue=r", Equals("queue", ("q", "r"))),
+    ("extra.queue=q", Equals("extra.queue", ("q",))),
+    ("level=WARN", Severity(13, 16)),
+    ("level=fatal", Severity(21, 24)),
+    ("level=Loud", Equals("level", ("Loud",))),
+    ("level=error&level=critical", AnyOf((Severity(17, 20), Severity(21, 24)))),
+    ("min_level=warning", Severity(13, None)),
+    ("min_level=error&level=critical", All((Severity(21, 24), Severity(17, None)))),
+    ("stage_prefix=a&stage=b", Equals("stage", ("b",))),
+    ("stage_prefix=a", AnyOf((Equals("stage", ("a",)), Prefix("stage", "a:")))),
+    ("minutes=60", Last(dt.timedelta(hours=1))),
+    ("last=90s", Last(dt.timedelta(seconds=90))),
+    ("start_time=2025-11-13", Compare("timestamp", ">=", utc(2025, 11, 13))),
+    ("end_time=2025-11-13", Compare("timestamp", "<=", utc(2025, 11, 13))),
+    ("not.stage=a&not.stage=b", Not(Equals("stage", ("a", "b")))),
+    ("not.level=info", Not(Severity(9, 12))),
+    ("not.queue=q", Not(Equals("queue", ("q",)))),
+    ("duration_ms.gte=500", Compare("duration_ms", ">=", 500)),
+    ("attempt.gt=1&attempt.lt=5",
+     All((Compare("attempt", ">", 1), Compare("attempt", "<", 5)))),
+    ("http.status.lte=499", Compare("http.status", "<=", 499)),
+    ("not.timestamp.gte=2025-11-13", Not(Compare("timestamp", ">=", utc(2025, 11, 13)))),
+    ("level.gte=error", Severity(17, None)),
+    ("q=boom&service=api", All((Equals("service", ("api",)), Text("boom")))),
+    ("search=boom", Text("boom")),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "expected"), WANTED, ids=[str(case[0]) for case in WANTED])
-def test_wanted(given, expected):
+@pytest.mark.parametrize(("query", "expected"), WANTED, ids=[case[0] for case in WANTED])
+def test_wanted(query, expected):
     """
-    Parameters become the filter they say.
+    Parameters become the search they say; of one name's several values any will do.
     """
-    assert expected == wanted(**given)
+    assert expected == wanted(query)
 
 
-def test_unknown_least_level():
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("min_level=loud", "min_level"),
+        ("last=soon", "last"),
+        ("last=-1h", "last"),
+        ("attempt.gte=x", "attempt.gte"),
+        ("service.gte=5", "service.gte"),
+        ("timestamp=2025-11-13", "timestamp"),
+        ("not.severity_number=x", "not.severity_number"),
+        ("level.lt=loud", "level.lt"),
+        ("queue.gt=long", "queue.gt"),
+    ],
+)
+def test_value_that_no_field_has(query, name):
     """
-    A least level must be one that has a number.
+    A value that its field can never have is refused by the parameter's name.
     """
-    with pytest.raises(Unprocessable, match=r"query\.min_level"):
-        wanted(min_level="loud")
+    with pytest.raises(Unprocessable) as caught:
+        wanted(query)
+
+    (detail,) = caught.value.details
+    assert (["query", name], "value_error") == (detail["loc"], detail["type"])
+    assert detail["msg"].startswith("Input should be ")
+
+
+def test_text_that_is_no_search():
+    """
+    A mistake in the text of a search is told with its place, and what may have been meant.
+    """
+    with pytest.raises(Unprocessable) as caught:
+        wanted("q=boom servcie:api")
+
+    (detail,) = caught.value.details
+    place = {"column": 6, "length": 7, "suggestion": "service", "found": "`servcie`"}
+    assert ["query", "q"] == detail["loc"]
+    assert "boom servcie:api" == detail["input"]
+    assert place.items() <= detail["ctx"].items()
 
 
 def test_minutes_never_overflow():
     """
     The longest window still begins at a time.
     """
-    found = wanted(minutes=str(parameters.TEN_YEARS))
+    found = wanted(f"minutes={parameters.TEN_YEARS}")
 
-    assert found.start is not None
-    assert math.isclose(10, (NOW - found.start).days / 365, rel_tol=0.01)
+    assert math.isclose(10, found.span.days / 365, rel_tol=0.01)
 
 
 def test_unknown_names_are_few():
     """
     So many names may be filters on ``extra``, and no more: Postgres plans each of them.
     """
-    allowed = {f"k{n}": "v" for n in range(MOST_UNKNOWN)}
+    allowed = [(f"k{n}", "v") for n in range(MOST_UNKNOWN)]
 
-    assert allowed == decode(parameters.Query, allowed)[1]
+    assert {name: ("v",) for name, _ in allowed} == decode(parameters.Query, allowed)[1]
     with pytest.raises(Unprocessable, match="at most 50 names"):
-        decode(parameters.Query, {**allowed, "one": "more"})
+        decode(parameters.Query, [*allowed, ("one", "more")])
