@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # What a terminal would obey rather than show: control characters, and those that turn the
 # direction of text around.
@@ -17,7 +20,6 @@ _ACTIVE |= {ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"}
 _STYLES = ((21, "bold white on red"), (17, "bold red"), (13, "yellow"), (9, "green"), (1, "dim"))
 # Of the ids those that a reader follows, in the order in which they are shown.
 IDS = ("job_id", "request_id", "submission_id", "generation_id", "provider_job_id", "user_id")
-SHORT = 8  # characters of a request's id that tell it from others
 
 
 def shown(value: object) -> str:
@@ -26,8 +28,11 @@ def shown(value: object) -> str:
 
 
 def moment(entry: dict[str, Any]) -> dt.datetime:
-    """Give the time of *entry*."""
-    return dt.datetime.fromisoformat(entry["timestamp"])
+    """Give the time of *entry*; one beyond what Python knows is the last that it does."""
+    try:
+        return dt.datetime.fromisoformat(entry["timestamp"])
+    except ValueError:
+        return dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
 def style(entry: dict[str, Any]) -> str:
@@ -41,10 +46,10 @@ def level(entry: dict[str, Any]) -> Text:
     return Text(f"{shown(entry['level']).upper():8}", style=style(entry))
 
 
-def line(entry: dict[str, Any], *, ids: tuple[str, ...] = IDS) -> Text:
+def line(entry: dict[str, Any], *, ids: Sequence[str] = IDS) -> Text:
     """Give the line of *entry*: time, level, service, stage, message, and what it is about."""
     return Text.assemble(
-        (f"{moment(entry):%Y-%m-%d %H:%M:%S.%f}"[:-3], "dim"),
+        (shown(entry["timestamp"]).replace("T", " ").removesuffix("Z")[:-3], "dim"),
         " ",
         level(entry),
         " ",
@@ -54,12 +59,13 @@ def line(entry: dict[str, Any], *, ids: tuple[str, ...] = IDS) -> Text:
     )
 
 
-def said(entry: dict[str, Any], *, ids: tuple[str, ...] = IDS) -> Text:
+def said(entry: dict[str, Any], *, ids: Sequence[str] = IDS) -> Text:
     """Give the message of *entry*, and the fields that matter beside it."""
     found = Text()
-    if stage := entry.get("stage"):
+    message = entry.get("msg") or entry.get("event_name") or "-"
+    if (stage := entry.get("stage")) and stage != message:
         found.append(f"{shown(stage)} ", style="magenta")
-    found.append(shown(entry.get("msg") or entry.get("event_name") or "-"))
+    found.append(shown(message))
     for name in ids:
         if (value := entry.get(name)) is not None:
             found.append(f" {name}=", style="dim")

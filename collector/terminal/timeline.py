@@ -20,7 +20,8 @@ def timeline(what: str, found: Sequence[dict[str, Any]]) -> Iterator[Text]:
     """
     Give the lines of *what*, such as ``job 123``, whose records *found* are in order of time.
 
-    Each shows the seconds since the first; a pause that is long for this story has a line.
+    Each shows the seconds since the first, and the ids that are new; a pause that is long for
+    this story has a line of its own.
     """
     start, end = moment(found[0]), moment(found[-1])
     whole = (end - start).total_seconds()
@@ -28,9 +29,12 @@ def timeline(what: str, found: Sequence[dict[str, Any]]) -> Iterator[Text]:
     least = max(LEAST_GAP, whole * GAP_SHARE)
     width = max(len(shown(entry["service"])) for entry in found)
     before = start
-    ids = tuple(name for name in IDS if len({entry.get(name) for entry in found}) > 1)
+    told_ids: dict[str, object] = {}
     for entry in found:
         now = moment(entry)
+        # An id is told where it first appears, and where it changes.
+        ids = [name for name in IDS if entry.get(name) not in {None, told_ids.get(name)}]
+        told_ids |= {name: entry[name] for name in ids}
         if (gap := (now - before).total_seconds()) >= least:
             yield Text(f"{'':>11}  ┄┄ {duration(gap)} ┄┄", style="dim")
         before = now
