@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,14 @@ import structlog
 from collector import components, telemetry
 from collector.body import InFlight
 from collector.correlation import Correlation
+from collector.housekeeping import Chore, housekeeping
 from collector.pipeline import pipeline
 from collector.server import Listener, listening
 from storage import database, embedded, migrate, partitions, writer
-from storage.errors import StorageError
 from storage.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from collector.config import Config
     from collector.exporters.postgres import Postgres
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 READERS = 8  # connections for queries
-HOUSEKEEPING_INTERVAL = 600.0  # seconds
+KEEPERS = 4  # connections for housekeeping
 
 WELCOME = """
 Send a line, and read it back:
@@ -57,12 +57,12 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
         dsn = stack.enter_context(_database(postgres))
         if postgres.migrate_at_start:
             await asyncio.to_thread(migrate.upgrade, dsn)
-        # Two pools: however many queries run, commits have their connections.
-        pool = await stack.enter_async_context(
-            database.connected(dsn, size=postgres.connections + 1)
-        )
+        # Three pools: however many queries run, commits have their connections,
+        pool = await stack.enter_async_context(database.connected(dsn, size=postgres.connections))
         readers = await stack.enter_async_context(database.connected(dsn, size=READERS))
-        await stack.enter_async_context(_housekeeping(pool, postgres))
+        # and whatever housekeeping waits for, queries have theirs.
+        keepers = await stack.enter_async_context(database.connected(dsn, size=KEEPERS))
+        await stack.enter_async_context(housekeeping(_chores(keepers, postgres)))
         log_writer = await stack.enter_async_context(
             writer.writing(pool, _writer_config(postgres), _committed)
         )
@@ -130,36 +130,14 @@ def _listeners(config: Config, write: Submit, reader: Reader) -> list[Listener]:
     return receivers + extensions
 
 
-@asynccontextmanager
-async def _housekeeping(pool: database.Pool, postgres: Postgres) -> AsyncIterator[None]:
-    """Keep the partitions in order, first before the block and then beside it."""
-    await _maintain(pool, postgres)
-
-    async def repeat() -> None:
-        while True:
-            await asyncio.sleep(HOUSEKEEPING_INTERVAL)
-            await _maintain(pool, postgres)
-
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(repeat(), name="housekeeping")
-        try:
-            yield
-        finally:
-            task.cancel()
-
-
-async def _maintain(pool: database.Pool, postgres: Postgres) -> None:
-    try:
-        done = await partitions.maintain(
+def _chores(pool: database.Pool, postgres: Postgres) -> list[Chore]:
+    async def maintain() -> list[str]:
+        return await partitions.maintain(
             pool,
             dt.datetime.now(dt.UTC).date(),
             ahead=postgres.partitions_ahead,
             keep=postgres.retention or None,
         )
-    except (
-        StorageError
-    ) as exc:  # rows go to the default partition meanwhile; the next time mends it
-        log.warning("housekeeping_failed", error=str(exc))
-    else:
-        if done:
-            log.info("housekeeping", did=done)
+
+    # Without it rows go to the default partition meanwhile.
+    return [Chore(name="partitions", interval=600, do=maintain, before=True)]

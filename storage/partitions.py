@@ -46,7 +46,7 @@ async def maintain(
                 for parent, table, column in TABLES:
                     done += await _make(connection, parent, table, column, today, ahead)
                     if keep is not None:
-                        done += await _drop(connection, table, column, today - keep * DAY)
+                        done += await _drop_old(connection, table, column, today - keep * DAY)
                 return done
             finally:
                 await connection.execute("RESET lock_timeout")
@@ -116,19 +116,25 @@ async def _make_day(
     return int(status.rsplit(maxsplit=1)[-1])
 
 
-async def _drop(
+async def _drop_old(
     connection: PoolConnectionProxy[asyncpg.Record], table: str, column: str, oldest: dt.date
 ) -> list[str]:
     done = []
     for day in sorted(day for day in await days(connection, table) if day < oldest):
-        await connection.execute(f"DROP TABLE {table}_{day:%Y%m%d}")
+        async with connection.transaction():
+            await drop(connection, table, day)
         done.append(f"dropped {table}_{day:%Y%m%d}")
     status = await connection.execute(
-        f"DELETE FROM {table}_default WHERE {column} < $1", _start(oldest)
+        f"DELETE FROM {table} WHERE {column} < $1", min(_start(EARLIEST), _start(oldest))
     )
     if status != "DELETE 0":
         done.append(f"deleted {status.split()[-1]} rows from {table}_default")
     return done
+
+
+async def drop(connection: PoolConnectionProxy[asyncpg.Record], table: str, day: dt.date) -> None:
+    """Drop the partition of *day*, within the caller's transaction; nothing else drops one."""
+    await connection.execute(f"DROP TABLE {table}_{day:%Y%m%d}")
 
 
 def _start(day: dt.date) -> dt.datetime:
