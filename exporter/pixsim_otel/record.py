@@ -21,6 +21,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import TraceFlags
 
 from . import values
+from .limits import VALUES, ValueLimits
 
 # What a body or an attribute may be: OTLP's AnyValue. Lists and dicts hold the same.
 Plain: TypeAlias = "str | bool | int | float | bytes | list[Plain] | dict[str, Plain] | None"
@@ -54,9 +55,7 @@ class Record(msgspec.Struct):
     size: int = 0  # bytes it is taken to occupy; 0: its values have yet to be made plain
 
 
-def from_sdk(
-    found: ReadableLogRecord | ReadWriteLogRecord, limits: values.Limits = values.LIMITS
-) -> Record:
+def from_sdk(found: ReadableLogRecord | ReadWriteLogRecord, limits: ValueLimits = VALUES) -> Record:
     """
     Give a record of the SDK's as ours, its values made plain.
 
@@ -83,7 +82,7 @@ def from_sdk(
     return record
 
 
-def _text(value: object, limits: values.Limits) -> str | None:
+def _text(value: object, limits: ValueLimits) -> str | None:
     """Give a field that is text, although a caller may have given the SDK anything."""
     found = values.plain(value, limits)
     return found if found is None or isinstance(found, str) else str(found)

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .limits import VALUES, ValueLimits
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -34,26 +36,7 @@ VALUE_BYTES = 80  # an entry and its object's header
 _SCALARS = frozenset((float, bool, NoneType))  # always plain; strings and integers have limits
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    How much of a value is kept, and how many attributes of a record.
-
-    The SDK has variables for two of them, OTEL_[LOGRECORD_]ATTRIBUTE_VALUE_LENGTH_LIMIT and
-    OTEL_[LOGRECORD_]ATTRIBUTE_COUNT_LIMIT.
-    https://opentelemetry.io/docs/specs/otel/common/#attribute-limits
-    """
-
-    text: int = 1 << 20  # characters of a string with its note of being cut; bytes of bytes
-    nested_text: int = 1 << 20  # characters of all the strings in one list or dict
-    items: int = 10_000  # of lists and dicts in one value, at all levels together
-    depth: int = 24  # what a receiver's protobuf library reads, 100 messages, is 31
-    attributes: int = 128
-
-
-LIMITS = Limits()
-
-
-def settle(record: Record, limits: Limits = LIMITS) -> None:
+def settle(record: Record, limits: ValueLimits = VALUES) -> None:
     """Make the body and the attributes of *record* plain, in place, and fill in its size."""
     attributes: dict[str, Any] = record.attributes
     if len(attributes) > limits.attributes or not _are_text(attributes):
@@ -83,7 +66,7 @@ def settle(record: Record, limits: Limits = LIMITS) -> None:
     record.size = size
 
 
-def plain(value: Any, limits: Limits = LIMITS) -> Plain:
+def plain(value: Any, limits: ValueLimits = VALUES) -> Plain:
     """Give *value* as a plain one that shares nothing with it."""
     kind = type(value)
     if kind in _SCALARS or (kind is str and value.isascii() and len(value) <= limits.text):
@@ -98,7 +81,7 @@ def _are_text(keys: Collection[object]) -> bool:
         return False
 
 
-def _with_good_keys(record: Record, limits: Limits) -> dict[str, object]:
+def _with_good_keys(record: Record, limits: ValueLimits) -> dict[str, object]:
     """Give *record* attributes whose keys are text, the first of them where they are too many."""
     walk = _Walk(limits)
     kept = islice(record.attributes.items(), limits.attributes)
@@ -111,7 +94,7 @@ def _with_good_keys(record: Record, limits: Limits) -> dict[str, object]:
 class _Walk:
     """One record's way through its values: what of the limits is left, and what was used."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ValueLimits) -> None:
         self.cut = 0  # values that were shortened
         self.size = 0  # bytes they take, by and large
         self._limits = limits

@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from pixsim_otel import values
+from pixsim_otel.limits import ValueLimits
 from pixsim_otel.record import Record
-from pixsim_otel.values import Limits, plain
+from pixsim_otel.values import plain
 
 
 class Colour(enum.Enum):
@@ -228,7 +229,7 @@ def test_depth():
     for _ in range(100_000):
         deep = [deep]
 
-    assert [["<list, nested too deep>"]] == plain(deep, Limits(depth=2))
+    assert [["<list, nested too deep>"]] == plain(deep, ValueLimits(depth=2))
 
 
 @pytest.mark.parametrize(
@@ -249,14 +250,14 @@ def test_limits(value, expected):
     """
     What is longer than the limits is cut, which the value says.
     """
-    assert expected == plain(value, Limits(text=31, items=3))
+    assert expected == plain(value, ValueLimits(text=31, items=3))
 
 
 def test_text_of_one_value():
     """
     The strings of one list have a limit together.
     """
-    found = plain(["a" * 30, "b" * 30, "c" * 30], Limits(text=30, nested_text=70))
+    found = plain(["a" * 30, "b" * 30, "c" * 30], ValueLimits(text=30, nested_text=70))
 
     assert ["a" * 30, "b" * 30, "c" * 10] == found
 
@@ -265,7 +266,7 @@ def test_a_limit_shorter_than_the_note():
     """
     The specification's limit holds also where it leaves no room to say so.
     """
-    assert "xxxxx" == plain("x" * 100, Limits(text=5))
+    assert "xxxxx" == plain("x" * 100, ValueLimits(text=5))
 
 
 def test_huge_integers_have_no_decimal_digits():
@@ -281,7 +282,7 @@ def test_settle_counts():
     """
     found = record(a="x" * 50, b=["x" * 50, 1], c=1, d=2)
 
-    values.settle(found, Limits(text=20, attributes=3))
+    values.settle(found, ValueLimits(text=20, attributes=3))
 
     assert (2, 1) == (found.cut, found.dropped_attributes)
     assert ["a", "b", "c"] == list(found.attributes)
