@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk._logs.export import LogRecordExporter
 
 from . import drops, settings
+from .exporting import SendingExporter
 from .record import Record, to_sdk
 from .transport import Delivered, Outcome, Refused, Retry, Sender, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from opentelemetry.sdk._logs.export import LogRecordExporter
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between two tries, doubled from one to the next
 LONGEST_ASKED_WAIT = 600.0  # seconds, whatever a Retry-After says
@@ -45,8 +46,10 @@ class Delivery:
         pause: Callable[[float], bool],
         patience: float = PATIENCE,
     ) -> None:
-        ours = hasattr(exporter, "send")
-        self._sender = cast("Sender", exporter) if ours else _Foreign(exporter)
+        if isinstance(exporter, LogRecordExporter) and not isinstance(exporter, SendingExporter):
+            self._sender: Sender = _Foreign(exporter)
+        else:
+            self._sender = exporter
         self._drops = dropped
         self._pause = pause
         self._patience = patience

@@ -110,9 +110,12 @@ class _Reader:
 
 
 def _sentence(news: Mapping[str, int], details: Mapping[str, str]) -> str:
-    parts = []
-    for reason, number in news.items():
-        detail = f" ({details[reason]})" if reason in details else ""
-        parts.append(f"{number} {reason}{detail}")
-    dropped = sum(news.values()) - news.get(CUT_VALUES, 0)
-    return f"{dropped} log records dropped: {', '.join(parts)}"
+    lost = {reason: number for reason, number in news.items() if reason != CUT_VALUES}
+    parts = [
+        f"{number} {reason}" + (f" ({details[reason]})" if reason in details else "")
+        for reason, number in lost.items()
+    ]
+    said = [f"{sum(lost.values())} log records dropped: {', '.join(parts)}"] if lost else []
+    if CUT_VALUES in news:
+        said.append(f"{news[CUT_VALUES]} values cut")
+    return "; ".join(said)

@@ -1,11 +1,9 @@
 """
 The queue between log calls and an exporter, and the thread that empties it.
 
-A log call puts a record in and goes on: it never waits for anything but a moment's lock, and
-never sees an error. The worker never takes that lock, so a signal handler that interrupted a
-log call can flush and shut down. What either counts is written by one of them only; how much
-waits is the difference. For the same reason the worker is woken by a `SimpleQueue`, the one
-queue that promises to work in signal handlers.
+A log call puts a record in and goes on: it never waits for more than a moment's lock, and
+never sees an error. A signal handler may flush and shut down whatever it interrupted, which is
+why threads wake each other by `SimpleQueue` here, the one queue that promises to work there.
 """
 
 from __future__ import annotations
@@ -31,15 +29,17 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 from opentelemetry.trace import get_current_span
 
 from . import drops
+from .backlog import Backlog
 from .delivery import Delivery
 from .limits import QUEUE, VALUES, QueueLimits, ValueLimits
-from .record import Record, from_sdk
+from .record import from_sdk
 from .values import settle
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs.export import LogRecordExporter
 
     from .correlation import Correlation
+    from .record import Record
     from .transport import Sender
 
 
@@ -72,17 +72,16 @@ class QueueProcessor(LogRecordProcessor):
 
     def _begin(self) -> None:
         """Begin without records and without a thread, in this process."""
-        self._lock = threading.RLock()  # a log call may be interrupted by another one
-        self._records: deque[Record] = deque()
-        self._put_records = self._put_bytes = 0  # written under the lock
-        self._taken_bytes = 0  # written by the worker, as are the next
-        self._done_records = self._done_bytes = 0
-        self._gave_up = self._ended = self._counted = False
+        self.drops.clear()
+        self._backlog = Backlog(self._limits, self.drops)
         self._thread: threading.Thread | None = None
+        self._starting = threading.RLock()
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._woken = False
         self._flushes: deque[tuple[int, SimpleQueue[bool]]] = deque()
-        self.drops.clear()
+        self._hastened = self._gave_up = self._ended = self._counted = False
+        if self._stopping:
+            self._backlog.close()
 
     def put(self, record: Record) -> None:
         """Queue *record*, which is made plain if it isn't yet, or drop and count it."""
@@ -91,17 +90,16 @@ class QueueProcessor(LogRecordProcessor):
         try:
             if not record.size:
                 settle(record, self._value_limits)
-            with self._lock:
-                self._take_in(record)
+            self._backlog.add(record)
             if self._thread is None:
                 self._start()
-            if not self._woken and self._is_batch_ready():
+            if not self._woken and self._backlog.has_batch():
                 self._woken = True
                 self._wake.put(None)
             if self._stopping:  # no worker will
                 self.drops.say()
         except Exception as error:  # noqa: BLE001  the program's own work goes on
-            self._count_broken(error)
+            self._backlog.count_broken(error)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Queue a record of the SDK's."""
@@ -114,7 +112,7 @@ class QueueProcessor(LogRecordProcessor):
                 self._correlation.add(record.attributes, get_current_span(context), context)
                 record.size = 0  # what was added is yet to be made plain
         except Exception as error:  # noqa: BLE001  as above
-            self._count_broken(error)
+            self._backlog.count_broken(error)
         else:
             self.put(record)
 
@@ -132,8 +130,8 @@ class QueueProcessor(LogRecordProcessor):
 
     def hurry(self) -> SimpleQueue[bool] | None:
         """Send at once what was logged so far; the queue gets True then, None means it is."""
-        target = self._put_records
-        if self._done_records >= target:
+        target = self._backlog.added
+        if self._backlog.finished >= target:
             return None
         reply: SimpleQueue[bool] = SimpleQueue()
         self._flushes.append((target, reply))
@@ -151,59 +149,30 @@ class QueueProcessor(LogRecordProcessor):
                 self._work()
         elif thread is not threading.current_thread():
             thread.join(max(0.0, self._deadline - time.monotonic()))
-        with self._lock:
-            unsent = 0 if self._counted else self._put_records - self._done_records
-            self._counted = True
+        unsent = 0 if self._counted else self._backlog.added - self._backlog.finished
+        self._counted = True
         if unsent:
             self.drops.count(drops.UNSENT, unsent)
         self.drops.say(at_once=True)
 
     def stop(self, timeout_millis: float | None = None) -> None:
         """Take nothing more and send what waits, without waiting for it; once only."""
-        with self._lock:
-            if self._stopping:
-                return
-            self._deadline = time.monotonic() + self._seconds(timeout_millis)
-            self._stopping = True
+        if self._stopping:
+            return
+        self._deadline = time.monotonic() + self._seconds(timeout_millis)
+        self._stopping = True
+        self._backlog.close()
         self._wake.put(None)
-        if self._thread is None and self._records:
+        if self._thread is None and self._backlog:
             self._start()
 
     def _seconds(self, timeout_millis: float | None) -> float:
-        return (
-            self._limits.flush_seconds if timeout_millis is None else max(0, timeout_millis) / 1000
-        )
-
-    def _count_broken(self, error: Exception) -> None:
-        with self._lock:
-            self.drops.count(drops.BROKEN, 1, type(error).__name__)
-
-    def _take_in(self, record: Record) -> None:
-        """Append *record*, or count it as dropped; called with the lock."""
-        limits = self._limits
-        waiting = self._put_records - self._done_records
-        if self._stopping:
-            self.drops.count(drops.SHUT_DOWN)
-        elif (
-            waiting >= limits.queue_records
-            or self._put_bytes - self._done_bytes + record.size > limits.queue_bytes
-        ):
-            self.drops.count(drops.QUEUE_FULL)
-        else:
-            if record.cut:
-                self.drops.count(drops.CUT_VALUES, record.cut)
-            self._records.append(record)
-            self._put_records += 1
-            self._put_bytes += record.size
-
-    def _is_batch_ready(self) -> bool:
-        return (
-            len(self._records) >= self._limits.batch_records
-            or self._put_bytes - self._taken_bytes >= self._limits.batch_bytes
-        )
+        if timeout_millis is None:
+            return self._limits.flush_seconds
+        return max(0.0, timeout_millis / 1000)
 
     def _start(self) -> None:
-        with self._lock:
+        with self._starting:
             if self._thread is not None or self._ended:
                 return
             thread = self._thread = threading.Thread(
@@ -229,7 +198,7 @@ class QueueProcessor(LogRecordProcessor):
 
     def _is_over(self) -> bool:
         return self._stopping and (
-            self._gave_up or not self._records or time.monotonic() >= self._deadline
+            self._gave_up or not self._backlog or time.monotonic() >= self._deadline
         )
 
     def _wait_for_batch(self) -> None:
@@ -237,38 +206,25 @@ class QueueProcessor(LogRecordProcessor):
         self._woken = False
         while not self._wake.empty():  # for what is looked at here anyway
             self._wake.get()
-        if self._is_batch_ready() or self._flushes or self._stopping:
+        if self._backlog.has_batch() or self._flushes or self._stopping:
             return
         with contextlib.suppress(Empty):
             self._wake.get(timeout=self._limits.batch_seconds)
 
     def _send_batch(self) -> None:
-        if batch := self._take():
+        if batch := self._backlog.take():
             report = self.drops.record(batch[0].resource)
             lost = self._delivery.deliver([*batch, report] if report else batch)
             self._gave_up = lost > 0
-            self._done_records += len(batch) - (lost - 1 if report and lost else lost)
-            self._done_bytes += sum(record.size for record in batch)
+            self._backlog.finish(batch, without=lost - 1 if report and lost else lost)
         self.drops.say()
         self._answer()
 
-    def _take(self) -> list[Record]:
-        """Take the next batch off the queue."""
-        batch: list[Record] = []
-        size = 0
-        while self._records and len(batch) < self._limits.batch_records:
-            size += self._records[0].size
-            if batch and size > self._limits.batch_bytes:
-                break
-            batch.append(self._records.popleft())
-            self._taken_bytes += batch[-1].size
-        return batch
-
     def _answer(self) -> None:
         """Tell those whose records are done, at the end all others that theirs are not."""
-        while self._flushes and (self._ended or self._flushes[0][0] <= self._done_records):
+        while self._flushes and (self._ended or self._flushes[0][0] <= self._backlog.finished):
             target, reply = self._flushes.popleft()
-            reply.put(self._done_records >= target)
+            reply.put(self._backlog.finished >= target)
 
     def _pause(self, seconds: float) -> bool:
         """
@@ -277,19 +233,16 @@ class QueueProcessor(LogRecordProcessor):
         When it begins to end there is one try at once, whatever the receiver asked for.
         """
         until = time.monotonic() + seconds
-        was_stopping = self._stopping
-        while True:
-            if self._stopping and not was_stopping:
-                return True
-            if self._stopping and until > self._deadline:
-                return False
-            left = until - time.monotonic()
-            if left <= 0:
-                return True
-            try:
-                self._wake.get(timeout=left)
-            except Empty:
-                return True
+        while (now := time.monotonic()) < until:
+            if self._stopping:
+                if not self._hastened and now < self._deadline:
+                    self._hastened = True
+                    return True
+                if until > self._deadline:
+                    return False
+            with contextlib.suppress(Empty):
+                self._wake.get(timeout=until - now)
+        return True
 
 
 _processors: weakref.WeakSet[QueueProcessor] = weakref.WeakSet()

@@ -21,12 +21,11 @@ import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from pixsim_otel import values
 from pixsim_otel.limits import ValueLimits
-from pixsim_otel.record import Record
 from pixsim_otel.values import plain
+
+from tests.unit.exporter.records import record
 
 
 class Colour(enum.Enum):
@@ -76,18 +75,6 @@ class Hostile:
         raise RuntimeError("no")
 
     __repr__ = __str__
-
-
-def record(**attributes):
-    return Record(
-        time=1,
-        severity_number=9,
-        severity_text="INFO",
-        body="x",
-        attributes=attributes,
-        resource=Resource({}),
-        scope=InstrumentationScope("test"),
-    )
 
 
 @pytest.mark.parametrize("value", ["", "é", 0, 2**63 - 1, -(2**63), 1.5, True, None, b"\xff"])
@@ -280,7 +267,7 @@ def test_settle_counts():
     """
     A record knows how many of its values were cut, how many were too many, and its size.
     """
-    found = record(a="x" * 50, b=["x" * 50, 1], c=1, d=2)
+    found = record(attributes={"a": "x" * 50, "b": ["x" * 50, 1], "c": 1, "d": 2})
 
     values.settle(found, ValueLimits(text=20, attributes=3))
 
@@ -293,9 +280,7 @@ def test_settle_body_and_keys():
     """
     A body may be of any type, and keys become text.
     """
-    found = record()
-    found.body = {"at": dt.date(2026, 1, 2)}
-    found.attributes = {1: Colour.RED, "\ud800": 2}
+    found = record(body={"at": dt.date(2026, 1, 2)}, attributes={1: Colour.RED, "\ud800": 2})
 
     values.settle(found)
 
@@ -308,7 +293,7 @@ def test_settled_shares_nothing():
     What the program does to a value after the log call doesn't change the record.
     """
     tags = ["a"]
-    found = record(tags=tags)
+    found = record(attributes={"tags": tags})
 
     values.settle(found)
     tags.append("b")
@@ -363,8 +348,7 @@ def test_anything(body, attributes):
     """
     Whatever a program logs, the record is plain, has a size and can be made plain again.
     """
-    found = record(**attributes)
-    found.body = body
+    found = record(body=body, attributes=attributes)
 
     values.settle(found)
 
