@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -212,7 +214,8 @@ def test_what_sending_logs_is_not_sent(queue):
         put(waiting, "sent a request")
         return Refused("HTTP 400")
 
-    waiting = queue(ListSender(logs))
+    sender = ListSender(logs)
+    waiting = queue(sender)
 
     put(waiting, "x")
     waiting.force_flush()
@@ -221,7 +224,7 @@ def test_what_sending_logs_is_not_sent(queue):
     detach(token)
 
     assert waiting.force_flush()
-    assert {drops.REFUSED: 1} == lost(waiting)
+    assert ({drops.REFUSED: 1}, []) == (lost(waiting), sender.bodies)
 
 
 def test_flush(queue):
@@ -288,6 +291,32 @@ def test_flush_by_a_signal_handler(queue):
         waiting.shutdown(LONG * 1000)
 
     assert ["a"] == sender.bodies
+
+
+def test_log_calls_in_signal_handlers(queue):
+    """
+    A signal handler may log whatever it interrupted, another log call too.
+    """
+    sender, handled = ListSender(), []
+    waiting = queue(sender, batch_records=10)
+
+    def handle(*_signal):
+        handled.append("signal")
+        put(waiting, "signal")
+
+    before = signal.signal(signal.SIGPROF, handle)
+    signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)
+    try:
+        calls = 0
+        while len(handled) < 20:
+            put(waiting, "call")
+            calls += 1
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+    waiting.force_flush()
+
+    assert {"call": calls, "signal": len(handled)} == Counter(sender.bodies)
 
 
 def test_shutdown(queue, capsys):
@@ -373,7 +402,7 @@ def test_given_up_without_the_report(queue):
     for _ in range(2):
         assert sender.tried.acquire(timeout=LONG)
 
-    waiting.shutdown(0)
+    waiting.shutdown(400)
 
     assert {drops.REFUSED: 2, drops.UNSENT: 2} == lost(waiting)
 

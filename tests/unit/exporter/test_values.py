@@ -103,7 +103,7 @@ def test_plain_stays(value):
         (Level.LOW, 1),
         (Name("x"), "x"),
         (Masked("secret"), "***"),
-        ({"b", "a"}, ["a", "b"]),
+        (set("hgfedcba"), list("abcdefgh")),
         (frozenset({2, 1}), [1, 2]),
         ((1, (2,)), [1, [2]]),
         (collections.deque([1]), [1]),
