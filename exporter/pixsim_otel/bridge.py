@@ -34,6 +34,8 @@ MOST_SCOPES = 1_000  # that are kept
 LATEST = 2**63  # ns since the epoch, the year 2262
 NO_SCOPE = InstrumentationScope("")  # what is logged through no named logger
 _NOWHERE = Resource.get_empty()
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_NUMBERS = (int, float)
 _TRACE_ID = re.compile("[0-9a-fA-F]{32}")
 _SPAN_ID = re.compile("[0-9a-fA-F]{16}")
 
@@ -190,10 +192,10 @@ def _nanoseconds(moment: object) -> int | None:
         if type(moment) is str:
             moment = dt.datetime.fromisoformat(moment)
         if isinstance(moment, dt.datetime):
-            aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-            found = round(aware.timestamp() * 1e6) * 1000  # exact: microseconds fit a float
-        elif isinstance(moment, (int, float)) and math.isfinite(moment):
-            found = round(moment * 1e6) * 1000
+            since = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)) - _EPOCH
+            found = (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+        elif type(moment) in _NUMBERS and math.isfinite(moment):  # type: ignore[arg-type]
+            found = round(moment * 1e6) * 1000  # type: ignore[operator]
         else:
             return None
     except (ValueError, OverflowError):

@@ -13,6 +13,7 @@ in OTEL_RESOURCE_ATTRIBUTES, PIXSIM_ENV, or "dev".
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -73,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batching(msgspec.Struct, frozen=True, kw_only=True):
-    """When a batch leaves; None where the variable is not set."""
+    """When a batch leaves, unless OTEL_BLRP_* say it; None where the variable is not set."""
 
     records: int | None = None
     seconds: float | None = None
@@ -178,12 +179,9 @@ def _level(environ: Mapping[str, str], name: str) -> int:
 
 
 def _batching(environ: Mapping[str, str], prefix: str) -> Batching:
-    """Read the size and age of a batch; OpenTelemetry's variables, where set, are for all."""
-    records = _number(environ, f"{prefix}_BATCH_SIZE", int)
-    seconds = _number(environ, f"{prefix}_FLUSH_INTERVAL", float)
     return Batching(
-        records=None if environ.get("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE") else records,
-        seconds=None if environ.get("OTEL_BLRP_SCHEDULE_DELAY") else seconds,
+        records=_number(environ, f"{prefix}_BATCH_SIZE", int),
+        seconds=_number(environ, f"{prefix}_FLUSH_INTERVAL", float),
     )
 
 
@@ -233,4 +231,5 @@ def say(problem: str) -> None:
     """Tell *problem* on stderr, once in a process: it may be met at every log call."""
     if problem not in _said and len(_said) < MOST_SAID:
         _said.add(problem)
-        print(f"pixsim_otel: {problem}", file=sys.stderr, flush=True)  # noqa: T201  no log yet
+        with contextlib.suppress(OSError, ValueError):  # stderr is full, or closed
+            print(f"pixsim_otel: {problem}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,1 @@
+"""Middleware for web services: ids for each request, and one log line about it."""
