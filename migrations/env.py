@@ -8,7 +8,11 @@ attributes = context.config.attributes
 options = {"version_table": attributes["version_table"], "transaction_per_migration": True}
 
 if context.is_offline_mode():
-    context.configure(dialect_name="postgresql", literal_binds=True, **options)
+    # Any style of parameters but the default, which writes every percent sign twice.
+    style = {"paramstyle": "named"}
+    context.configure(
+        dialect_name="postgresql", dialect_opts=style, literal_binds=True, **options
+    )
 else:
     context.configure(connection=attributes["connection"], **options)
 with context.begin_transaction():
