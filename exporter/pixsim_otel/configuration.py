@@ -44,6 +44,7 @@ class _Configured:
         self.named: str | None = None  # as the first call did
         self.services: set[str] = set()
         self.shared: list[Processor] = []  # of structlog's events and logging's records
+        self.bridge: OTelProcessor | None = None  # after them
         self.pipeline: Pipeline | None = None
 
 
@@ -82,20 +83,20 @@ def configure_stdlib_root_logger() -> None:
 
     Call it after `configure_logging`. A root logger that has handlers keeps them, its level
     too, and gets one more that exports; one without gets the console's format on stderr.
+    Where OpenTelemetry's own handler exports, ours doesn't.
     """
     root = logging.getLogger()
-    if any(map(_exports, root.handlers)):
+    others = [handler for handler in root.handlers if not _is_opentelemetrys(handler)]
+    exported = len(others) < len(root.handlers)
+    if any(isinstance(other, stdlib.OTelHandler) for other in others) or (exported and others):
         return
     stdlib.accept_fields()
     known = _configured.settings or settings.read()
-    bare = not root.handlers
-    root.addHandler(
-        stdlib.OTelHandler(
-            [structlog.contextvars.merge_contextvars, *(_configured.shared or _shared(known))],
-            _renderer(known) if bare else None,
-        )
-    )
-    if bare:
+    processors = [structlog.contextvars.merge_contextvars, *(_configured.shared or _shared(known))]
+    if _configured.bridge is not None and not exported:
+        processors.append(_configured.bridge)
+    root.addHandler(stdlib.OTelHandler(processors, None if others else _renderer(known)))
+    if not others:
         console.use_utf8()
         root.setLevel(known.level)
         stdlib.quieten()
@@ -128,8 +129,7 @@ def _configure(service_name: str | None, *, json: bool | None) -> None:
     correlation = Correlation(known.span_attributes)
     built = pipeline.build(known, correlation)
     shared = _shared(known)
-    if built.provider is not None:
-        shared.append(OTelProcessor(built.provider, correlation))
+    bridge = None if built.provider is None else OTelProcessor(built.provider, correlation)
     if settings.POSTGRES in built.exporters:
         domains.set_db_min_level("INFO")  # as the direct writer always had it
     structlog.configure(
@@ -138,6 +138,7 @@ def _configure(service_name: str | None, *, json: bool | None) -> None:
             structlog.processors.TimeStamper(fmt="iso", key="timestamp"),
             structlog.processors.add_log_level,
             *shared,
+            *([] if bridge is None else [bridge]),
             _renderer(known),
         ],
         # structlog has loggers for Python's own levels only
@@ -146,12 +147,12 @@ def _configure(service_name: str | None, *, json: bool | None) -> None:
         cache_logger_on_first_use=True,
     )
     stdlib.accept_fields()
-    _configured.named, _configured.shared = service_name, shared
+    _configured.named, _configured.shared, _configured.bridge = service_name, shared, bridge
     _configured.pipeline, _configured.settings = built, known
 
 
 def _shared(known: Settings) -> list[Processor]:
-    """Give the processors between an event and what exports and renders it."""
+    """Give the processors before an event is exported and rendered."""
     return [
         domains.filter_levels,
         Filter(known.exclude_paths, known.sample_paths, known.sample_provider_status),
@@ -161,12 +162,10 @@ def _shared(known: Settings) -> list[Processor]:
     ]
 
 
-def _exports(handler: logging.Handler) -> bool:
-    """Tell whether *handler* exports already: ours, or one of OpenTelemetry's own."""
+def _is_opentelemetrys(handler: logging.Handler) -> bool:
+    """Tell whether *handler* is one of OpenTelemetry's SDK or instrumentation."""
     kind = type(handler)
-    return isinstance(handler, stdlib.OTelHandler) or (
-        kind.__name__ == "LoggingHandler" and kind.__module__.startswith("opentelemetry.")
-    )
+    return kind.__name__ == "LoggingHandler" and kind.__module__.startswith("opentelemetry.")
 
 
 def _renderer(known: Settings) -> Any:

@@ -7,11 +7,14 @@ with a name.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 from .configuration import configure_logging, configure_stdlib_root_logger
+from .stdlib import OTelHandler
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,4 +32,7 @@ class PixsimInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         configure_stdlib_root_logger()
 
     def _uninstrument(self, **_options: Any) -> None:
-        """Stop exporting what `logging` has; structlog's processors stay."""
+        """Leave structlog and `logging` as they are without us."""
+        structlog.reset_defaults()
+        root = logging.getLogger()
+        root.handlers[:] = [each for each in root.handlers if not isinstance(each, OTelHandler)]

@@ -73,7 +73,8 @@ def as_event(record: logging.LogRecord) -> EventDict:
     if domain := _DOMAINS.get(record.name.partition(".")[0]):
         event.setdefault("domain", domain)
     event["level"] = record.levelname.lower()
-    event["timestamp"] = dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat()
+    moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
+    event["timestamp"] = moment.isoformat().replace("+00:00", "Z")
     event["event"] = _message(record)
     if record.exc_info:
         event["exc_info"] = record.exc_info

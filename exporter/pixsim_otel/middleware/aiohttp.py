@@ -6,7 +6,7 @@ For services on aiohttp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -17,7 +17,12 @@ from .exchange import Exchange
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
-_EXCHANGE = "pixsim_otel.exchange"
+# aiohttp has keys from 3.14 on, and warns of text
+_EXCHANGE: Any = (
+    web.RequestKey("pixsim_otel.exchange", Exchange)
+    if hasattr(web, "RequestKey")
+    else "pixsim_otel.exchange"
+)
 
 
 def setup(app: web.Application) -> None:

@@ -2,6 +2,9 @@
 For services on FastAPI, Starlette or any other ASGI framework.
 
     app.add_middleware(RequestLogging)
+
+Around the whole application, `app = RequestLogging(app)`, the answers to errors that nobody
+handled have the ids too.
 """
 
 from __future__ import annotations

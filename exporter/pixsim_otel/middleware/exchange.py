@@ -63,6 +63,7 @@ class Exchange:
             self._log(logger)
             raise
         else:
+            self.status = self.status or 500  # what servers answer if the application does not
             self._log(logger)
         finally:
             structlog.contextvars.clear_contextvars()
@@ -88,8 +89,8 @@ class Exchange:
         self.answer_headers["X-Trace-ID"] = trace_id
         return {"request_id": request_id, "trace_id": trace_id}
 
-    def _taken(self, name: str) -> str | None:
-        """Give an id of the caller's, unless there is none that can be kept and returned."""
+    def _taken(self, name: str) -> str:
+        """Give an id of the caller's; empty if there is none that can be kept and returned."""
         value = self._headers.get(name, "").strip()
         return value if len(value) <= LONGEST_ID and value.isascii() and value.isprintable() else ""
 

@@ -17,23 +17,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from pixsim_otel import bridge, domains, exceptions, settings
 from pixsim_otel.bridge import OTelProcessor
 
+from tests.unit.exporter.providers import Provider, Queue
 from tests.unit.exporter.records import WORKER
 
 TRACER = TracerProvider().get_tracer(__name__)
 NOON = "2025-11-13T12:00:00.123456Z"
 NOON_NS = 1_763_035_200_123_456_000
-
-
-class Queue(list):
-    put = list.append
-
-
-class Provider:
-    """A provider whose only processor is a queue of ours."""
-
-    def __init__(self):
-        self.resource = WORKER
-        self.direct = Queue()
 
 
 @pytest.fixture

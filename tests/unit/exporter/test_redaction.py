@@ -109,8 +109,10 @@ def test_redact_sensitive():
 SECRETS = st.sampled_from(NAMES).map(lambda name: name.upper()) | st.sampled_from(NAMES)
 VALUES = st.recursive(
     st.none() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=5) | SECRETS, inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=5) | SECRETS, inner, max_size=3)
+    ),
     max_leaves=20,
 )
 

@@ -22,6 +22,11 @@ def _fields():
     logging.Logger._log = original
 
 
+def apart(name="x"):
+    """Make a logger that has no part in the tree of loggers."""
+    return logging.Logger(name)  # noqa: LOG001
+
+
 @pytest.fixture
 def events():
     return []
@@ -35,10 +40,8 @@ def logger(events):
         events.append(dict(event))
         return event
 
-    made = logging.Logger("arq.worker.main")
-    made.addHandler(
-        stdlib.OTelHandler([Filter(), Redaction(), exceptions.render_exception, keep])
-    )
+    made = apart("arq.worker.main")
+    made.addHandler(stdlib.OTelHandler([Filter(), Redaction(), exceptions.render_exception, keep]))
     return made
 
 
@@ -108,7 +111,7 @@ def test_fields(logger, events):
 
 def test_extra_never_collides(logger, events):
     """A field that a record has itself is renamed, not refused."""
-    logger.info("x", extra={"name": "kit", "message": "m"})
+    logger.info("x", extra={"name": "kit", "message": "m"})  # noqa: G101
 
     assert ("kit", "m") == (events[0]["extra_name"], events[0]["extra_message"])
 
@@ -116,7 +119,7 @@ def test_extra_never_collides(logger, events):
 def test_caller_is_found():
     """The caller of a record is who called the logger."""
     records = []
-    logger = logging.Logger("x")
+    logger = apart()
     logger.addHandler(type("Keep", (logging.Handler,), {"emit": lambda _, r: records.append(r)})())
 
     logger.info("x")
@@ -145,14 +148,14 @@ def test_stack(logger, events):
 
 def test_arguments_that_do_not_fit(logger, events):
     """A message whose arguments don't fit is told without them."""
-    logger.info("%d of %d", 5)
+    logger.info("%d of %d", 5)  # noqa: PLE1206
 
     assert events[0]["event"] == "%d of %d"
 
 
 def test_console(capsys):
     """With a renderer the line goes to stderr; a dropped record leaves none."""
-    logger = logging.Logger("x")
+    logger = apart()
     logger.addHandler(stdlib.OTelHandler([Filter()], JSONRenderer()))
 
     logger.info("http_request", extra={"path": "/health"})
@@ -168,7 +171,7 @@ def test_errors_are_handlers_errors(capsys):
     def broken(_logger, _method, _event):
         raise RuntimeError("broken")
 
-    logger = logging.Logger("x")
+    logger = apart()
     logger.addHandler(stdlib.OTelHandler([broken]))
     logger.info("x")
 
@@ -178,7 +181,7 @@ def test_errors_are_handlers_errors(capsys):
 def test_context_is_merged():
     """What is bound to the context is said by libraries too."""
     events = []
-    logger = logging.Logger("x")
+    logger = apart()
     logger.addHandler(
         stdlib.OTelHandler(
             [structlog.contextvars.merge_contextvars, lambda *a: events.append(a[2]) or a[2]]
