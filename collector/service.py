@@ -59,7 +59,7 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
             await asyncio.to_thread(migrate.upgrade, dsn)
         # Three pools: however many queries run, commits have their connections,
         pool = await stack.enter_async_context(database.connected(dsn, size=postgres.connections))
-        readers = await stack.enter_async_context(database.connected(dsn, size=READERS))
+        readers = await stack.enter_async_context(database.reading(dsn, size=READERS))
         # and whatever housekeeping waits for, queries have theirs.
         keepers = await stack.enter_async_context(database.connected(dsn, size=KEEPERS))
         await stack.enter_async_context(housekeeping(_chores(keepers, postgres)))
