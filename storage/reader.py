@@ -1,5 +1,5 @@
 """
-All reading of log records: pages of a filter, traces, and the values of a field.
+Reading log records: traces, and the values of a field; `storage.pages` has the pages.
 
 Every method reads one snapshot, so that the parts of its answer agree, and raises
 `storage.errors.Unavailable` when a statement takes longer than the reader's limit.
@@ -7,16 +7,15 @@ Every method reads one snapshot, so that the parts of its answer agree, and rais
 
 from __future__ import annotations
 
-import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import asyncpg
-import msgspec
 
 from storage import fields, filters
-from storage.entries import SELECTED, Entry, entry
+from storage.entries import Entry, entry
 from storage.errors import Unavailable, translated
+from storage.pages import NEWEST, OLDEST, selected
 from storage.where import Where
 
 if TYPE_CHECKING:
@@ -26,11 +25,6 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
     from storage.search import Search
-
-Total = Literal["exact", "estimate", "none"]
-
-NEWEST = "e.timestamp DESC, e.id DESC"
-OLDEST = "e.timestamp, e.id"
 
 # Fields whose values keep their type; every other name is a key of `extra`.
 DISTINCT = {"level", *fields.TEXTS, *fields.IDS, "duration_ms", "severity_number"} - {"error"}
@@ -45,14 +39,6 @@ SET LOCAL plan_cache_mode = {plan}
 FILTER, TRACE = "force_custom_plan", "force_generic_plan"
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Part of what a filter finds, newest first."""
-
-    entries: list[Entry]
-    total: int | None  # of all pages; None when it wasn't asked for
-    more: bool
-
-
 class Reader:
     """Answers questions about the stored records; *timeout* is in seconds, a statement."""
 
@@ -63,29 +49,6 @@ class Reader:
     def within(self, timeout: float) -> Reader:
         """Give a reader of the same records with another limit."""
         return Reader(self._pool, timeout=timeout)
-
-    async def page(
-        self,
-        search: Search,
-        *,
-        now: dt.datetime,
-        limit: int,
-        offset: int = 0,
-        total: Total = "exact",
-    ) -> Page:
-        """Give *limit* entries of *search* after the first *offset*."""
-        where = filters.where(search, now)
-        condition, arguments = str(where), tuple(where.arguments)
-        # One row more tells whether there is a next page.
-        tail = f"LIMIT {where.bind(limit + 1)}::bigint OFFSET {where.bind(offset)}::bigint"
-        async with self._reading() as connection:
-            rows = await connection.fetch(_select(condition, NEWEST, tail), *where.arguments)
-            seen = offset + len(rows)
-            known: int | None = seen
-            if len(rows) > limit or (offset and not rows):
-                known = await _total(connection, total, condition, arguments, len(rows) and seen)
-        entries = [entry(row) for row in rows[:limit]]
-        return Page(entries=entries, total=known, more=len(rows) > limit)
 
     async def job(self, job: int | str, *, expand: bool = False) -> list[Entry]:
         """Give the entries of a job, oldest first; *expand* as for `request`."""
@@ -112,7 +75,7 @@ class Reader:
         """
         where = filters.where(search, now)
         newest = _newest(str(where), where.bind(sample))
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             rows = await connection.fetch(
                 f"WITH newest AS MATERIALIZED ({newest}) SELECT (SELECT count(*) FROM newest),"
                 " ARRAY(SELECT DISTINCT key FROM newest,"
@@ -132,7 +95,7 @@ class Reader:
         value = fields.value(where, field)
         collate = ' COLLATE "C"' if fields.field(field).kind in {"text", "level", "key"} else ""
         where.add(f"{value} IS NOT NULL")
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             rows = await connection.fetch(
                 f"SELECT DISTINCT ({value}){collate} FROM log_entries WHERE {where}"
                 f" ORDER BY 1 LIMIT {where.bind(limit)}",
@@ -149,7 +112,7 @@ class Reader:
     async def _trace(self, name: str, value: str | int, *, expand: bool) -> list[Entry]:
         where = Where()
         condition = filters.equals(where, name, (value,))
-        async with self._reading(TRACE) as connection:
+        async with self.reading(TRACE) as connection:
             if expand:
                 touched = await connection.fetch(
                     "SELECT DISTINCT trace_id FROM log_entries"
@@ -158,12 +121,16 @@ class Reader:
                 )
                 traces = where.bind([row[0] for row in touched])
                 condition += f" OR (trace_id IS NOT NULL AND trace_id = ANY ({traces}::text[]))"
-            rows = await connection.fetch(_select(condition, OLDEST), *where.arguments)
+            rows = await connection.fetch(selected(condition, OLDEST), *where.arguments)
         return [entry(row) for row in rows]
 
     @asynccontextmanager
-    async def _reading(self, plan: str = FILTER) -> AsyncIterator[PoolConnectionProxy]:
-        """Hold a connection whose statements read one snapshot, each within the time limit."""
+    async def reading(self, plan: str = FILTER) -> AsyncIterator[PoolConnectionProxy]:
+        """
+        Hold a connection whose statements read one snapshot, each within the time limit.
+
+        Other questions than those here, in modules of their own, are asked through it.
+        """
         with translated():
             async with self._pool.acquire(timeout=self._timeout) as connection:
                 milliseconds = max(1, int(self._timeout * 1000))
@@ -178,32 +145,5 @@ class Reader:
                     await connection.execute("ROLLBACK")
 
 
-def _select(condition: str, order: str, tail: str = "") -> str:
-    # The rows are chosen before anything of them is formatted.
-    return (
-        f"SELECT {SELECTED} FROM (SELECT * FROM log_entries e WHERE {condition}"
-        f" ORDER BY {order} {tail}) e ORDER BY {order}"
-    )
-
-
 def _newest(condition: str, limit: str) -> str:
     return f"SELECT extra FROM log_entries e WHERE {condition} ORDER BY {NEWEST} LIMIT {limit}"
-
-
-async def _total(
-    connection: PoolConnectionProxy,
-    total: Total,
-    condition: str,
-    arguments: tuple[object, ...],
-    seen: int,
-) -> int | None:
-    """Count what meets *condition*, of which at least *seen* do."""
-    if total == "exact":
-        counted = f"SELECT count(*) FROM log_entries WHERE {condition}"
-        number: int = await connection.fetchval(counted, *arguments)
-        return number
-    if total == "estimate":
-        explained = f"EXPLAIN (FORMAT JSON) SELECT FROM log_entries WHERE {condition}"
-        plan = json.loads(await connection.fetchval(explained, *arguments))
-        return max(int(plan[0]["Plan"]["Plan Rows"]), seen)
-    return None

@@ -9,12 +9,14 @@ import msgspec
 import prometheus_client
 from aiohttp import web
 
-from collector.api import console, openapi, pages, parameters
-from collector.api.decoding import decode
+from collector.api import console, cursors, openapi, pages, parameters, searches
+from collector.api.decoding import decode, invalid
 from collector.api.searches import wanted
 from collector.api.shapes import ColumnValues, FieldValues, Health, KnownFields, Ready
 from collector.errors import BadRequest
+from collector.search.mistakes import Unfit
 from collector.sections import Endpoint, HttpServer, Seconds
+from storage import pages as storage_pages
 from storage.entries import Entry
 from storage.errors import Unavailable
 
@@ -46,15 +48,24 @@ class Answers(msgspec.Struct, frozen=True):
     now: Callable[[], dt.datetime]
 
     async def query(self, request: web.Request) -> web.Response:
-        """Answer with a page of the records that a filter finds."""
+        """Answer with a page of the records that a search finds."""
         given, others = decode(parameters.Query, request.query.items())
-        page = await self.reader.page(
-            wanted(given, others),
-            now=self.now(),
-            limit=given.limit,
-            offset=given.offset,
-            total=given.total,
-        )
+        search = wanted(given, others)
+        if given.cursor is None:
+            page = await storage_pages.first(
+                self.reader,
+                search,
+                now=self.now(),
+                limit=given.limit,
+                offset=given.offset,
+                total=given.total,
+            )
+        else:
+            cursor = searches.read("cursor", given.cursor, cursors.read)
+            if given.offset:
+                message = Unfit("left out where there is a cursor")
+                raise invalid("offset", message, str(given.offset))
+            page = await storage_pages.turned(self.reader, search, cursor, limit=given.limit)
         entries = msgspec.Raw(msgspec.json.encode(page.entries))  # once, though it goes out twice
         return _json(
             {
@@ -62,7 +73,9 @@ class Answers(msgspec.Struct, frozen=True):
                 "total": page.total,
                 "limit": given.limit,
                 "offset": given.offset,
-                "has_more": page.more,
+                "has_more": page.older is not None,
+                "next_cursor": cursors.written(page.older),
+                "previous_cursor": cursors.written(page.newer),
                 "items": entries,
             }
         )

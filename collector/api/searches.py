@@ -42,7 +42,7 @@ def wanted(given: Conditions, others: dict[str, tuple[str, ...]]) -> s.Search:
         *_times(given),
         *_columns(given),
         *(_other(name, texts) for name, texts in others.items()),
-        *([] if given.q is None else [_read("q", given.q, parse)]),
+        *([] if given.q is None else [read("q", given.q, parse)]),
     )
 
 
@@ -54,7 +54,7 @@ def _times(given: Conditions) -> Iterator[s.Search]:
     if given.minutes is not None:
         yield s.Last(dt.timedelta(minutes=given.minutes))
     if given.last is not None:
-        yield s.Last(_read("last", given.last, span))
+        yield s.Last(read("last", given.last, span))
 
 
 def _columns(given: Conditions) -> Iterator[s.Search]:
@@ -64,7 +64,7 @@ def _columns(given: Conditions) -> Iterator[s.Search]:
     if given.level:
         yield _equal("level", "level", given.level)
     if given.min_level is not None:
-        yield _read("min_level", given.min_level, _at_least)
+        yield read("min_level", given.min_level, _at_least)
     if given.stage_prefix is not None and not given.stage:
         parts = s.Prefix("stage", f"{given.stage_prefix}:")
         yield s.either(s.Equals("stage", (given.stage_prefix,)), parts)
@@ -77,7 +77,7 @@ def _other(name: str, texts: tuple[str, ...]) -> s.Search:
     dotted, ending = bare[: bare.rfind(".")], bare[bare.rfind(".") :]
     if operator := ENDINGS.get(ending):
         compared = [
-            _read(name, text, lambda t: values.compared(dotted, field(dotted), operator, t))
+            read(name, text, lambda t: values.compared(dotted, field(dotted), operator, t))
             for text in texts
         ]
         found = s.both(*compared)
@@ -88,7 +88,7 @@ def _other(name: str, texts: tuple[str, ...]) -> s.Search:
 
 def _equal(parameter: str, name: str, texts: tuple[str, ...]) -> s.Search:
     """Give the search for the field *name* being one of several values."""
-    found = [_read(parameter, text, lambda t: values.equal(name, field(name), t)) for text in texts]
+    found = [read(parameter, text, lambda t: values.equal(name, field(name), t)) for text in texts]
     return values.any_of(name, found)
 
 
@@ -98,8 +98,9 @@ def _at_least(level: str) -> s.Search:
     return values.compared("level", field("level"), ">=", level)
 
 
-def _read(name: str, text: str, read: Callable[[str], Made]) -> Made:
+def read(name: str, text: str, reading: Callable[[str], Made]) -> Made:
+    """Read the *text* of the parameter *name*, or raise Unprocessable for it."""
     try:
-        return read(text)
+        return reading(text)
     except ValueError as exc:
         raise invalid(name, exc, text) from exc

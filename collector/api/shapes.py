@@ -18,6 +18,12 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     offset: int
     has_more: bool
+    next_cursor: Annotated[
+        str | None, msgspec.Meta(description="`cursor` of the next page, of older records")
+    ]
+    previous_cursor: Annotated[
+        str | None, msgspec.Meta(description="`cursor` of the page before, of newer records")
+    ]
 
 
 class KnownFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +81,16 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["ready"] = "ready"
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the text of a search is wrong."""
+
+    column: Annotated[int, msgspec.Meta(description="of characters, from 1")]
+    length: Annotated[int, msgspec.Meta(description="in characters")]
+    expected: str
+    found: str
+    suggestion: Annotated[str | None, msgspec.Meta(description="what may have been meant")]
+
+
 class Detail(msgspec.Struct, frozen=True, kw_only=True):
     """One thing wrong with a request, and where."""
 
@@ -82,6 +98,9 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True):
     loc: list[str | int]
     msg: str
     input: Any = None
+    ctx: Annotated[
+        Place | msgspec.UnsetType, msgspec.Meta(description="only of a search in `q`")
+    ] = msgspec.UNSET
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ import re
 from functools import singledispatch
 
 from collector.search.mistakes import meant
-from collector.search.parser import ASSIGNED, KEYWORD, NAME
+from collector.search.parser import ASSIGNED, NAME
+from collector.search.scanner import KEYWORD
 from collector.search.times import shown
 from storage import search as s
 from storage.fields import KINDS
@@ -102,8 +103,8 @@ def _(search: s.Severity) -> str:
         return "level>critical"
     if (lowest, highest) == (None, 0):
         return "level<trace"
-    ends = (("", ">=", lowest), ("", "<=", highest))
-    limits = [f"severity_number{sign}{end}" for _, sign, end in ends if end is not None]
+    ends = ((">=", lowest), ("<=", highest))
+    limits = [f"severity_number{sign}{end}" for sign, end in ends if end is not None]
     return f"({' '.join(limits)})" if limits else "timestamp:*"
 
 

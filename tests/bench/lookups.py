@@ -9,7 +9,7 @@ import time
 
 import asyncpg
 
-from storage import database, partitions, writer
+from storage import database, pages, partitions, writer
 from storage.reader import Reader
 from storage.records import Batch, LogRecord
 from storage.search import EVERYTHING, All, Equals, Severity
@@ -92,7 +92,7 @@ async def run(dsn):
 def newest(reader, wanted):
     """Ask for the newest hundred, without their total."""
     now = dt.datetime.now(dt.UTC)
-    return reader.page(wanted, now=now, limit=100, total="none")
+    return pages.first(reader, wanted, now=now, limit=100, total="none")
 
 
 def main(dsn, native_url):

@@ -53,7 +53,8 @@ async def test_query(pool, get):
     await store(pool, *(record(msg=str(n), job_id=7) for n in range(3)))
     answer = await get("/query", {"job_id": "7", "limit": "2"})
 
-    assert ["logs", "total", "limit", "offset", "has_more", "items"] == list(answer)
+    assert ["logs", "total", "limit", "offset", "has_more"] == list(answer)[:5]
+    assert ["next_cursor", "previous_cursor", "items"] == list(answer)[5:]
     assert (3, 2, 0, True) == tuple(answer[k] for k in ("total", "limit", "offset", "has_more"))
     assert ["2", "1"] == [entry["msg"] for entry in answer["logs"]]
     assert answer["logs"] == answer["items"]
@@ -115,6 +116,47 @@ async def test_filters(pool, get, params, expected):
     assert expected == "".join(entry["msg"] for entry in answer["logs"])
 
 
+async def test_cursors(pool, get):
+    """
+    An answer's cursors lead to the pages beside it, with its total, whatever arrives meanwhile.
+    """
+    await store(pool, *(record(msg=str(n), job_id=7) for n in range(5)))
+    first = await get("/query", {"job_id": "7", "limit": "2"})
+    await store(pool, record(msg="new", job_id=7))
+    second = await get("/query", {"job_id": "7", "limit": "2", "cursor": first["next_cursor"]})
+    back = await get("/query", {"job_id": "7", "limit": "2", "cursor": second["previous_cursor"]})
+
+    assert ["2", "1"] == [entry["msg"] for entry in second["logs"]]
+    assert (5, True) == (second["total"], second["has_more"])
+    assert first["logs"] == back["logs"]
+    assert (None, None) == (first["previous_cursor"], back["previous_cursor"])
+
+
+async def test_no_search(get):
+    """
+    A text that is no search is 422, with the place of what is wrong in it.
+    """
+    answer = await get("/query", {"q": "boom (a OR"}, status=422)
+
+    assert answer == {
+        "detail": [
+            {
+                "type": "search_syntax",
+                "loc": ["query", "q"],
+                "msg": "column 9: expected a condition behind this, found the end",
+                "input": "boom (a OR",
+                "ctx": {
+                    "column": 9,
+                    "length": 2,
+                    "expected": "a condition behind this",
+                    "found": "the end",
+                    "suggestion": None,
+                },
+            }
+        ]
+    }
+
+
 async def test_totals(pool, get):
     """
     The total may be estimated or left out.
@@ -137,6 +179,13 @@ async def test_totals(pool, get):
         ("/query?search=%00", ["query", "search"]),
         ("/query?a%00b=1", ["query", "a\0b"]),
         ("/query?min_level=loud", ["query", "min_level"]),
+        ("/query?cursor=abc", ["query", "cursor"]),
+        ("/query?last=soon", ["query", "last"]),
+        ("/query?attempt.gte=x", ["query", "attempt.gte"]),
+        ("/query?q=%28", ["query", "q"]),
+        ("/fields?q=%28", ["query", "q"]),
+        ("/distinct?field=x&q=%28", ["query", "q"]),
+        ("/distinct/level?q=%28", ["query", "q"]),
         ("/trace/job/9223372036854775808", ["path", "job_id"]),
         ("/trace/job/1%00", ["path", "job_id"]),
         ("/trace/request/%00", ["path", "request_id"]),
@@ -156,7 +205,7 @@ async def test_unprocessable(get, path, loc):
     answer = await get(URL(LOGS + path, encoded=True), status=422)
 
     assert [loc] == [detail["loc"] for detail in answer["detail"]]
-    assert {"type", "loc", "msg", "input"} == set(answer["detail"][0])
+    assert {"type", "loc", "msg", "input"} == set(answer["detail"][0]) - {"ctx"}
 
 
 @pytest.mark.parametrize(

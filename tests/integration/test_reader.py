@@ -9,7 +9,7 @@ import datetime as dt
 import msgspec
 import pytest
 
-from storage import fields
+from storage import fields, pages
 from storage.entries import Entry
 from storage.errors import Unavailable
 from storage.reader import Reader
@@ -36,7 +36,7 @@ def _reader(pool):
 
 async def found(reader, search):
     """Give the messages that a search finds, in order of storing."""
-    page = await reader.page(search, now=NOON, limit=1000)
+    page = await pages.first(reader, search, now=NOON, limit=1000)
     return [entry.msg for entry in reversed(page.entries)]
 
 
@@ -46,13 +46,16 @@ async def test_order_and_pages(pool, reader):
     """
     await store(pool, *(record(msg=str(n)) for n in range(5)))
     await store(pool, record(msg="older", timestamp=NOON - SECOND))
-    pages = [
-        await reader.page(EVERYTHING, now=NOON, limit=4, offset=offset) for offset in (0, 4, 8)
+    walk = [
+        await pages.first(reader, EVERYTHING, now=NOON, limit=4, offset=offset)
+        for offset in (0, 4, 8)
     ]
 
-    assert ["4", "3", "2", "1"] == [entry.msg for entry in pages[0].entries]
-    assert ["0", "older"] == [entry.msg for entry in pages[1].entries]
-    assert [(6, True), (6, False), (6, False)] == [(page.total, page.more) for page in pages]
+    assert ["4", "3", "2", "1"] == [entry.msg for entry in walk[0].entries]
+    assert ["0", "older"] == [entry.msg for entry in walk[1].entries]
+    assert [(6, True), (6, False), (6, False)] == [
+        (page.total, page.older is not None) for page in walk
+    ]
 
 
 @pytest.mark.parametrize(
@@ -68,10 +71,10 @@ async def test_total(pool, reader, total, check):
     The total is counted, estimated, or left out, as asked; what was seen is never less.
     """
     await store(pool, *(record() for _ in range(9)))
-    page = await reader.page(Equals("service", ("api",)), now=NOON, limit=2, total=total)
+    page = await pages.first(reader, Equals("service", ("api",)), now=NOON, limit=2, total=total)
 
     assert check(page.total)
-    assert page.more
+    assert page.older is not None
 
 
 async def test_exact_columns(pool, reader):
@@ -81,12 +84,12 @@ async def test_exact_columns(pool, reader):
     values = dict.fromkeys(fields.TEXTS, "x") | dict.fromkeys(fields.IDS, 7)
     values |= {"severity_number": 7, "flags": 7, "duration_ms": 7.5}
     await store(pool, record(msg="other"), record(**values))
-    pages = {
-        name: (await reader.page(Equals(name, (value,)), now=NOON, limit=9)).total
+    totals = {
+        name: (await pages.first(reader, Equals(name, (value,)), now=NOON, limit=9)).total
         for name, value in values.items()
     }
 
-    assert dict.fromkeys(values, 1) == pages
+    assert dict.fromkeys(values, 1) == totals
 
 
 async def test_unknown_column(pool, reader):
@@ -123,7 +126,7 @@ async def test_artifact_and_generation(pool, reader, name):
     A value sent as artifact_id or as generation_id is found, and shown, under both names.
     """
     await store(pool, record(artifact_id=5), record(generation_id=5), record(artifact_id=6))
-    page = await reader.page(Equals(name, (5,)), now=NOON, limit=9)
+    page = await pages.first(reader, Equals(name, (5,)), now=NOON, limit=9)
 
     assert [(5, 5), (5, 5)] == [(e.artifact_id, e.generation_id) for e in page.entries]
     assert [5, 6] == await reader.distinct(name, EVERYTHING, now=NOON, limit=9)
@@ -269,7 +272,7 @@ async def test_entry(pool, reader):
         resources={1: resource},
         scopes={2: scope},
     )
-    page = await reader.page(EVERYTHING, now=NOON, limit=1)
+    page = await pages.first(reader, EVERYTHING, now=NOON, limit=1)
     entry = msgspec.json.decode(msgspec.json.encode(page.entries[0]))
     given = {name: value for name, value in entry.items() if value is not None}
 
@@ -301,7 +304,7 @@ async def test_absurd_rows(pool, reader):
             ('200000-01-01Z', 'info', 'x', 'far', 'null', 'Infinity'),
             ('0044-03-15 12:00Z BC', 'info', 'x', 'ides', '"text"', 1),
             ('-infinity', 'info', 'x', 'first', NULL, NULL)""")
-    page = await reader.page(EVERYTHING, now=NOON, limit=9)
+    page = await pages.first(reader, EVERYTHING, now=NOON, limit=9)
     encoded = msgspec.json.decode(msgspec.json.encode(page.entries))
     shown = [
         ("last", "infinity", [1]),
@@ -439,11 +442,14 @@ class Explained:
         pytest.param(lambda r: r.request("8f14e45fceea167a5a36dedd4bea2543"), id="request"),
         pytest.param(lambda r: r.trace("8F14E45FCEEA167A5A36DEDD4BEA2543"), id="trace"),
         pytest.param(
-            lambda r: r.page(Equals("job_id", (77,)), now=NOON, limit=100), id="page of job"
+            lambda r: pages.first(r, Equals("job_id", (77,)), now=NOON, limit=100), id="page of job"
         ),
-        pytest.param(lambda r: r.page(Severity(17, 20), now=NOON, limit=9), id="page of errors"),
         pytest.param(
-            lambda r: r.page(EVERYTHING, now=NOON, limit=100, total="none"), id="newest page"
+            lambda r: pages.first(r, Severity(17, 20), now=NOON, limit=9), id="page of errors"
+        ),
+        pytest.param(
+            lambda r: pages.first(r, EVERYTHING, now=NOON, limit=100, total="none"),
+            id="newest page",
         ),
     ],
 )
@@ -454,7 +460,7 @@ async def test_lookups_use_indexes(pool, reader, many, ask, monkeypatch):
     await pool.execute(many)
     await pool.execute("ANALYZE log_entries")
     explained = []
-    reading = reader._reading
+    reading = reader.reading
 
     def explaining(*plan):
         context = reading(*plan)
@@ -471,7 +477,7 @@ async def test_lookups_use_indexes(pool, reader, many, ask, monkeypatch):
 
         return Context()
 
-    monkeypatch.setattr(reader, "_reading", explaining)
+    monkeypatch.setattr(reader, "reading", explaining)
     await ask(reader)
     plans = explained[0].plans
 
@@ -486,7 +492,7 @@ async def test_slow_query(pool):
     await store(pool, *(record(extra={"text": "x" * 1_000}) for _ in range(2_000)))
 
     with pytest.raises(Unavailable, match=r"took longer than 0\.001 s"):
-        await Reader(pool).within(0.001).page(Text("y"), now=NOON, limit=1)
+        await pages.first(Reader(pool).within(0.001), Text("y"), now=NOON, limit=1)
 
 
 async def test_all_connections_out(pool):
@@ -497,7 +503,7 @@ async def test_all_connections_out(pool):
         for _ in range(pool.get_max_size()):
             await stack.enter_async_context(pool.acquire())
         with pytest.raises(Unavailable):
-            await Reader(pool, timeout=0.05).page(EVERYTHING, now=NOON, limit=1)
+            await pages.first(Reader(pool, timeout=0.05), EVERYTHING, now=NOON, limit=1)
         with pytest.raises(Unavailable):
             await Reader(pool).ping(timeout=0.05)
 
@@ -506,5 +512,5 @@ async def test_reading_cannot_write(reader):
     """
     Whatever is asked, a reader's transaction can change nothing.
     """
-    async with reader._reading() as connection:
+    async with reader.reading() as connection:
         assert "on" == await connection.fetchval("SHOW transaction_read_only")
