@@ -23,8 +23,9 @@ _INTEGER = re.compile(r"\s*([+-]?[0-9]{1,19})(?:\.0*)?\s*")
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 _INT64 = range(-(2**63), 2**63)
 _SEVERITIES = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
-_DEFAULTS = {"level": "INFO", "service": "unknown", "env": "dev"}
+_DEFAULTS = {"level": "INFO", "service": "unknown"}
 
+DEFAULT_ENV = "dev"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -117,24 +118,43 @@ class Table:
         for name, value in entry.items():
             column, read = self._by_name.get(name), READERS.get(name)
             if column is None or read is None:
-                extra[_clean(name)] = _stored(value)
+                extra[name] = value
             elif value is not None:
                 fitting = _fitting(read(value), column)
                 if fitting is not None:
                     found[name] = fitting
                 if fitting is None or _is_cut(fitting, value):
-                    extra[name] = _stored(value)
+                    extra[name] = value
+        if (sent := extra.pop("extra", None)) is not None:
+            _add(extra, sent, entry)
         if "msg" not in found:
-            found["msg"] = next(
-                (_clean(said) for said in map(text, map(entry.get, ("event", "message"))) if said),
-                None,
-            )
+            found["msg"] = _first_text(entry, "event", "message")
         for name, default in _DEFAULTS.items():
             found[name] = found.get(name) or default
+        if found.get("env") is None:
+            found["env"] = DEFAULT_ENV
         # Of other levels the table itself finds the number.
         found["severity_number"] = _SEVERITIES.get(str(found["level"]), 0)
-        found["extra"] = _encode(extra).decode() if extra else None
+        found["extra"] = _encode(_entries(extra)).decode() if extra else None
         return [found.get(column.name) for column in self.columns]
+
+
+def _add(extra: dict[str, object], sent: object, entry: Mapping[str, object]) -> None:
+    """Put what was sent as ``extra`` beside all else; what *entry* itself names goes below."""
+    more = sent if isinstance(sent, dict) else {"extra": sent}
+    named = extra.keys() | {name for name, value in entry.items() if value is not None} - {"extra"}
+    second = {name: value for name, value in more.items() if name in named}
+    extra.update({name: value for name, value in more.items() if name not in second})
+    if second:
+        earlier = extra.get("extra", {})
+        extra["extra"] = second | (earlier if isinstance(earlier, dict) else {"extra": earlier})
+
+
+def _first_text(entry: Mapping[str, object], *names: str) -> str | None:
+    for name in names:
+        if (found := text(entry.get(name))) is not None:
+            return _clean(found)
+    return None
 
 
 def _fitting(value: object, column: Column) -> object:
@@ -173,7 +193,11 @@ def _stored(value: object) -> object:
         case list():
             return [_stored(each) for each in value]
         case dict():
-            kept = {_clean(name): _stored(each) for name, each in value.items()}
+            kept = _entries(value)
             reserved = len(kept) == 1 and next(iter(kept)).startswith("$")
             return {"$map": kept} if reserved else kept
     return value
+
+
+def _entries(value: Mapping[str, object]) -> dict[str, object]:
+    return {_clean(name): _stored(each) for name, each in value.items()}
