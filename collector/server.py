@@ -1,7 +1,13 @@
-"""HTTP: one aiohttp application an endpoint, whatever components listen there."""
+"""
+HTTP: one aiohttp application an endpoint, whatever components listen there.
+
+A question is dropped when who asked it hangs up, and with it its query in the database. What
+somebody has sent is stored to the end, whether or not they wait for the answer.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import uuid
@@ -27,7 +33,10 @@ if TYPE_CHECKING:
 
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
 STOPPING = web.AppKey("stopping", list[bool])
+UNDER_WAY = web.AppKey("under_way", set[asyncio.Task[web.StreamResponse]])
 
+QUESTIONS = {"GET", "HEAD"}
+HUNG_UP = 499  # the status that is counted where nobody was left to answer, as nginx does
 METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 EXPOSED = "X-Request-ID, X-Trace-ID, Retry-After"
 LONGEST_ID = 200  # characters of an X-Request-ID that is echoed
@@ -50,9 +59,10 @@ def create_app(listeners: Iterable[Listener], in_flight: InFlight) -> web.Applic
     """Make the application that serves *listeners*, with errors, CORS and request ids."""
     listeners = list(listeners)
     cors = _cors([listener.server.cors for listener in listeners])
-    app = web.Application(middlewares=[_answered(cors)])
+    app = web.Application(middlewares=[_to_the_end, _answered(cors)])
     app[IN_FLIGHT] = in_flight
     app[STOPPING] = []
+    app[UNDER_WAY] = set()
     for listener in listeners:
         app.add_routes(listener.routes)
     return app
@@ -86,6 +96,7 @@ async def listening(
                 auto_decompress=False,
                 shutdown_timeout=shutdown_timeout,
                 handle_signals=False,
+                handler_cancellation=True,
             )
             runners.append(runner)
             apps.append(app)
@@ -98,6 +109,8 @@ async def listening(
             app[STOPPING].append(True)
         for runner in runners:
             await runner.cleanup()
+        if under_way := [task for app in apps for task in app[UNDER_WAY]]:
+            await asyncio.wait(under_way, timeout=shutdown_timeout)
 
 
 def _is_worth_telling(line: logging.LogRecord) -> bool:
@@ -108,6 +121,22 @@ def _is_worth_telling(line: logging.LogRecord) -> bool:
 def _url(address: tuple[str, int]) -> str:
     host, port = address[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@web.middleware
+async def _to_the_end(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let only questions be cancelled by who hangs up; it costs all others 6 µs."""
+    if request.method in QUESTIONS:
+        try:
+            return await handler(request)
+        except asyncio.CancelledError:
+            telemetry.requests.labels(request.method, _route(request), HUNG_UP).inc()
+            raise
+    task = asyncio.ensure_future(handler(request))
+    under_way = request.app[UNDER_WAY]
+    under_way.add(task)
+    task.add_done_callback(under_way.discard)
+    return await asyncio.shield(task)
 
 
 def _answered(cors: Callable[[web.Request], dict[str, str]]) -> Middleware:

@@ -247,6 +247,62 @@ async def test_c47_stop_finishes_what_was_accepted():
         assert late == 503
 
 
+async def test_a_question_ends_with_who_asked_it():
+    """
+    A question whose asker hangs up is cancelled, which ends its query; the next is answered.
+    """
+    entered, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def slow(request):
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    listener = server.Listener(
+        HttpServer(endpoint="127.0.0.1:0"), [web.get("/slow", slow), web.get("/fast", fine)]
+    )
+    listening = server.listening([listener], InFlight(1_000), shutdown_timeout=5)
+    async with listening as (url,), aiohttp.ClientSession(url) as client:
+        asking = asyncio.create_task(client.get("/slow"))
+        await entered.wait()
+        asking.cancel()
+        await asyncio.wait_for(cancelled.wait(), 5)
+        async with client.get("/fast") as response:
+            assert response.status == 200
+
+
+async def test_what_was_sent_is_stored_whoever_hangs_up():
+    """
+    A request that brings something runs to its end though its sender has gone, and even a
+    collector that stops waits for that.
+    """
+    entered, finish, stored = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(request):
+        await server.body(request, limit=10)
+        entered.set()
+        await finish.wait()
+        stored.set()
+        return web.Response()
+
+    listener = server.Listener(HttpServer(endpoint="127.0.0.1:0"), [web.post("/slow", slow)])
+    in_flight = InFlight(1_000)
+    async with server.listening([listener], in_flight, shutdown_timeout=5) as (url,):
+        async with aiohttp.ClientSession(url) as client:
+            sending = asyncio.create_task(client.post("/slow", data=b"12345"))
+            await entered.wait()
+            held = in_flight.held
+            sending.cancel()
+        # the handler of a question would be cancelled by now
+        asyncio.get_running_loop().call_later(0.05, finish.set)
+
+    assert (5, 0) == (held, in_flight.held)
+    assert stored.is_set()
+
+
 async def test_a_taken_port_is_an_os_error():
     """
     An endpoint that is taken fails at once.
