@@ -1,0 +1,104 @@
+"""No question hangs the collector, whatever it asks: over HTTP, against a real Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from collector import server
+from collector.api import Api, routes
+from collector.body import InFlight
+from storage import database as connections
+from storage.reader import Reader
+from tests.builders import NOON, record
+from tests.stored import store
+
+LOGS = "/api/v1/logs"
+RUNNING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND application_name = 'pixsim-collector reader' AND state = 'active'"
+)
+
+
+@asynccontextmanager
+async def serving(database, **config):
+    api = Api(endpoint="127.0.0.1:0", **config)
+    async with connections.reading(database, size=2) as pool:
+        offered = routes(api, Reader(pool), now=lambda: NOON)
+        listening = server.listening(
+            [server.Listener(api, offered)], InFlight(1_000), shutdown_timeout=2
+        )
+        async with listening as (url,), aiohttp.ClientSession(url) as client:
+            yield client
+
+
+async def until(pool, running):
+    """Wait for the number of queries that run to be *running*."""
+    async with asyncio.timeout(10):
+        while await pool.fetchval(RUNNING) != running:  # noqa: ASYNC110  Postgres has no event
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("path", ["/query", "/trace/job/1", "/distinct?field=queue", "/fields"])
+async def test_a_query_ends_with_who_asked_it(database, pool, path):
+    """
+    When its asker hangs up a query is cancelled in Postgres, and its connection serves others.
+    """
+    async with serving(database) as client, pool.acquire() as locking:
+        async with locking.transaction():
+            await locking.execute("LOCK TABLE log_entries")
+            for _ in range(3):  # more than there are connections
+                asking = asyncio.create_task(client.get(LOGS + path))
+                await until(pool, 1)
+                asking.cancel()
+                await until(pool, 0)
+        async with client.get(LOGS + path) as response:
+            assert response.status == 200
+
+
+async def test_a_slow_query_ends(database, pool):
+    """
+    A query has its time; then it is cancelled in Postgres, and the answer says so.
+    """
+    async with (
+        serving(database, query_timeout=0.1) as client,
+        pool.acquire() as locking,
+        locking.transaction(),
+    ):
+        await locking.execute("LOCK TABLE log_entries")
+        async with client.get(f"{LOGS}/query") as response:
+            answer = await response.json()
+
+    assert response.status == 503
+    assert "longer than 0.1 s" in answer["detail"]
+    assert await pool.fetchval(RUNNING) == 0
+
+
+HARD = {
+    "a percent sign": {"q": '"%%%%%%%%%%"', "level": "%"},
+    "many values": [("job_id", str(n)) for n in range(900)],
+    "many alternatives": {"q": " OR ".join(f"job_id:{n}" for n in range(400))},
+    "deep": {"q": "(" * 300 + "level:error" + ")" * 300},
+    "deep and negated": {"q": "-(" * 300 + "level:error" + ")" * 300},
+    "many texts": {"q": " ".join(f'"a{n}"' for n in range(600))},
+    "a far page": {"offset": str(2**63 - 1)},
+    "a megabyte": {"search": "x" * 2**20},
+    "a megabyte of a name": {"x" * 2**20: "x"},
+}
+
+
+@pytest.mark.parametrize("params", HARD.values(), ids=HARD)
+async def test_hard_questions(database, pool, params):
+    """
+    A question that is long, deep or hard is answered or refused within its time, and the
+    collector answers the next.
+    """
+    await store(pool, *(record(msg="a%", extra={"k": "%"}) for _ in range(100)))
+    async with serving(database, query_timeout=5) as client, asyncio.timeout(10):
+        async with client.get(f"{LOGS}/query", params=params) as response:
+            assert response.status in {200, 400, 422, 503}
+        async with client.get(f"{LOGS}/query") as response:
+            assert response.status == 200
