@@ -134,6 +134,12 @@ def _entry(record: Record, origin: dict[str, str]) -> dict[str, object]:
         entry["timestamp_original"] = entry["timestamp"]
     entry["timestamp"] = _time(record.time)
     entry["level"] = (record.severity_text or _level(record.severity_number)).lower()
+    _add_rest(record, entry)
+    return entry
+
+
+def _add_rest(record: Record, entry: dict[str, object]) -> None:
+    """Add what not every record has, unless it says so itself."""
     if record.trace_id:
         entry.setdefault("trace_id", f"{record.trace_id:032x}")
     if record.span_id:
@@ -142,7 +148,6 @@ def _entry(record: Record, origin: dict[str, str]) -> dict[str, object]:
         entry.setdefault("event_name", record.event_name)
     if record.scope.name:
         entry.setdefault("logger_name", record.scope.name)
-    return entry
 
 
 def _origin(resource: Resource) -> dict[str, str]:

@@ -12,7 +12,7 @@ import email.utils
 import gzip
 import os
 import re
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
@@ -30,7 +30,10 @@ LARGEST_BODY = 64 * 1024 * 1024  # bytes before compression, the most a receiver
 LARGEST_ANSWER = 4 * 1024 * 1024  # bytes, the most an OTLP receiver may answer
 LONGEST_REASON = 500  # characters
 GZIP_LEVEL = 1  # of logs it leaves 5 % more than level 6, in less than half the time
-USER_AGENT = f"pixsim_otel-Python/{version('pixsim_otel')}"
+try:
+    USER_AGENT = f"pixsim_otel-Python/{version('pixsim_otel')}"
+except PackageNotFoundError:  # run from a checkout
+    USER_AGENT = "pixsim_otel-Python"
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PIECE = 65_536  # bytes of an answer that are read at once

@@ -5,11 +5,15 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+from importlib import metadata
 
 import pytest
 from opentelemetry.sdk._logs.export import LogRecordExportResult
 from pixsim_otel import exporting
 from pixsim_otel.exporting import SendingExporter
+from pixsim_otel.native import PixsimLogExporter
+from pixsim_otel.otlp import OTLPLogExporter
+from pixsim_otel.postgres import PostgresLogExporter
 from pixsim_otel.record import to_sdk
 from pixsim_otel.transport import Delivered, Refused, Retry, TooLarge
 
@@ -136,3 +140,20 @@ def test_force_flush():
     Nothing waits in an exporter, so that there is nothing to flush.
     """
     assert Scripted().force_flush(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("pixsim", PixsimLogExporter),
+        ("pixsim_otlp", OTLPLogExporter),
+        ("pixsim_postgres", PostgresLogExporter),
+    ],
+)
+def test_chosen_by_name(name, expected):
+    """
+    OTEL_LOGS_EXPORTER chooses among ours by these names, in any OpenTelemetry program.
+    """
+    (found,) = metadata.entry_points(group="opentelemetry_logs_exporter", name=name)
+
+    assert expected is found.load()
