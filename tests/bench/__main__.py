@@ -1,4 +1,4 @@
-"""Run the measurements: ``python -m tests.bench [ingest] [lookups]``."""
+"""Run the measurements: ``python -m tests.bench [ingest] [lookups] [exporter]``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from pathlib import Path
 import psutil
 
 from storage import embedded
-from tests.bench import ingest, lookups
+from tests.bench import exporter, ingest, lookups
 from tests.e2e.conftest import configuration
 
 
 def main(wanted):
-    """Start a Postgres and a collector, and measure them."""
+    """Start a Postgres and a collector, and measure them; the exporter needs neither."""
+    if "exporter" in wanted:
+        exporter.main()
+    if not {"ingest", "lookups"}.intersection(wanted):
+        return
     with tempfile.TemporaryDirectory(prefix="pixsim-bench-") as folder:
         Path(folder).chmod(0o755)  # the embedded server runs as a user of its own under root
         data = Path(folder) / "postgres"
@@ -42,4 +46,4 @@ def main(wanted):
                     process.terminate()
 
 
-main(sys.argv[1:] or ["ingest", "lookups"])
+main(sys.argv[1:] or ["ingest", "lookups", "exporter"])
