@@ -58,7 +58,9 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
         if postgres.migrate_at_start:
             await asyncio.to_thread(migrate.upgrade, dsn)
         # Three pools: however many queries run, commits have their connections,
-        pool = await stack.enter_async_context(database.connected(dsn, size=postgres.connections))
+        pool = await stack.enter_async_context(
+            database.connected(dsn, size=postgres.connections, init=writer.prepare)
+        )
         readers = await stack.enter_async_context(database.reading(dsn, size=READERS))
         # and whatever housekeeping waits for, queries have theirs.
         keepers = await stack.enter_async_context(database.connected(dsn, size=KEEPERS))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import datetime as dt
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from storage.errors import Rejected, StorageError, Unavailable, translated
 from storage.records import COLUMNS, Batch, LogRecord, Outcome, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     import asyncpg
 
@@ -48,6 +49,8 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::i
 """
 
 _encode = msgspec.json.Encoder().encode
+_JSONB = b"\x01"
+_POSTGRES_EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 astuple = msgspec.structs.astuple
 log = structlog.get_logger()
 
@@ -238,7 +241,7 @@ class LogWriter:
 
 
 async def _copy(connection: Any, records: Sequence[LogRecord]) -> dict[int, str]:
-    await connection.copy_records_to_table(TABLE, records=_tuples(records), columns=COLUMNS)
+    await connection.copy_records_to_table(TABLE, records=map(astuple, records), columns=COLUMNS)
     return {}
 
 
@@ -259,36 +262,80 @@ async def _copy_good(connection: Any, records: Sequence[LogRecord]) -> dict[int,
 
 
 async def _enter(connection: Any, group: Sequence[_Waiting], refused: dict[int, str]) -> None:
-    """Write the ledger: a row for each receiver and sender of this transaction."""
-    entries: dict[tuple[str, str], list[Any]] = {}
+    """
+    Write the ledger: a row for each receiver, sender and hour of this transaction.
+
+    Who looks for the records of a transaction then need not look through all the time between
+    a late one and the others. Of the hours of a request the first counts it and its refused
+    records.
+    """
+    entries: dict[tuple[Any, ...], list[Any]] = {}
     place = 0
     for waiting in group:
         batch = waiting.batch
-        entry = entries.setdefault((batch.receiver, batch.sender), [0, 0, 0, [], []])
-        lost = sum(place <= bad < place + len(batch.records) for bad in refused)
-        place += len(batch.records)
-        times = [record.timestamp for record in batch.records]
-        entry[0] += 1
-        entry[1] += len(batch.records) - lost
-        entry[2] += lost
-        entry[3].append(min(times))
-        entry[4].append(max(times))
+        end = place + len(batch.records)
+        lost = {bad - place for bad in refused if place <= bad < end}
+        place = end
+        for first, times in enumerate(_hours(batch.records, lost)):
+            key = (batch.receiver, batch.sender, _hour(times[0]) if times else None)
+            entry = entries.setdefault(key, [0, 0, 0, [], []])
+            entry[0] += not first
+            entry[1] += len(times)
+            entry[2] += 0 if first else len(lost)
+            entry[3] += [min(times)] if times else []
+            entry[4] += [max(times)] if times else []
     rows = [
-        (*key, requests, stored, lost, min(lowest), max(highest))
+        (*key[:2], requests, stored, lost, min(lowest, default=None), max(highest, default=None))
         for key, (requests, stored, lost, lowest, highest) in entries.items()
     ]
     await connection.execute(INSERT_LEDGER, *map(list, zip(*rows, strict=True)))
 
 
-def _tuples(records: Iterable[LogRecord]) -> Iterator[tuple[Any, ...]]:
-    """Give rows in the order of `COLUMNS`, JSON columns as text."""
-    for record in records:
-        otlp, extra = record.otlp, record.extra
-        yield (
-            *astuple(record)[:-2],
-            None if otlp is None else _encode(otlp).decode(),
-            None if extra is None else _encode(extra).decode(),
-        )
+def _hours(records: Sequence[LogRecord], lost: set[int]) -> list[list[dt.datetime]]:
+    """Give the times of *records*, but those *lost*, by hour; a list of none where all are."""
+    times = [record.timestamp for place, record in enumerate(records) if place not in lost]
+    if not times or _hour(min(times)) == _hour(max(times)):  # nearly always, so it is quick
+        return [times]
+    hours: dict[dt.datetime, list[dt.datetime]] = {}
+    for time_ in times:
+        hours.setdefault(_hour(time_), []).append(time_)
+    return list(hours.values())
+
+
+def _hour(moment: dt.datetime) -> dt.datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+async def prepare(connection: Any) -> None:
+    """Make *connection* one of a writer's: it encodes a row's times and JSON in half the time."""
+    await connection.set_type_codec(
+        "timestamptz",
+        schema="pg_catalog",
+        encoder=_microseconds,
+        decoder=_time,
+        format="tuple",
+    )
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_json, decoder=_json_text, format="binary"
+    )
+
+
+def _microseconds(time: dt.datetime) -> tuple[int]:
+    since = time - _POSTGRES_EPOCH
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds,)
+
+
+def _time(microseconds: tuple[int]) -> dt.datetime:
+    return _POSTGRES_EPOCH + dt.timedelta(microseconds=microseconds[0])
+
+
+def _json(value: dict[str, object] | str) -> bytes:
+    """Encode an object, or take the text of one; jsonb on the wire begins with its version."""
+    return _JSONB + (value.encode() if type(value) is str else _encode(value))
+
+
+def _json_text(encoded: bytes) -> str:
+    return encoded.removeprefix(_JSONB).decode()
 
 
 @asynccontextmanager
@@ -297,6 +344,8 @@ async def writing(
 ) -> AsyncIterator[LogWriter]:
     """
     A writer that writes inside the block and is drained at its end.
+
+    The connections of *pool* are those that `prepare` was done to.
 
     *committed* is told the seconds and the records of each commit.
     """

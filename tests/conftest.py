@@ -6,6 +6,7 @@ import pytest
 import structlog
 
 from storage import database as storage_database
+from storage import writer
 from tests import postgres
 
 
@@ -39,6 +40,6 @@ def _empty_database(server):
 
 @pytest.fixture(name="pool")
 async def _pool(database):
-    """Connections to `database`."""
-    async with storage_database.connected(database, size=5) as pool:
+    """Connections to `database`, as the writer's are."""
+    async with storage_database.connected(database, size=5, init=writer.prepare) as pool:
         yield pool
