@@ -60,6 +60,7 @@ def test_record(emit):
     [
         ({"event": "e", "msg": "m"}, "m", {"event": "e"}),
         ({"event": "e", "msg": None}, "e", {}),
+        ({"event": "e", "msg": ""}, "", {"event": "e"}),
         ({"event": {"a": 1}}, {"a": 1}, {}),
         ({"msg": "m"}, "m", {}),
         ({}, None, {}),
@@ -269,6 +270,7 @@ def test_application_provider():
         "timestamp": NOON,
         "logger_name": "billing",
         "params": {"a": [1, dt.date(2025, 11, 13)]},
+        "huge": 2**64,
     }
 
     with TRACER.start_as_current_span("s", attributes={"job_id": 5}) as span:
@@ -285,6 +287,7 @@ def test_application_provider():
         "event": "e",
         "job_id": 5,
         "params": {"a": (1, "2025-11-13")},
+        "huge": str(2**64),
     } == {**record.attributes, "params": {"a": tuple(record.attributes["params"]["a"])}}
 
 

@@ -13,11 +13,13 @@ import pytest
 import structlog
 import uvicorn
 from aiohttp import web
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from pixsim_otel.bridge import OTelProcessor
 from pixsim_otel.context import get_logger
 from pixsim_otel.middleware.aiohttp import setup
 from pixsim_otel.middleware.asgi import RequestLogging
+from pixsim_otel.middleware.exchange import Exchange
 
 from tests.unit.exporter.providers import Provider
 
@@ -267,6 +269,18 @@ async def test_context_before_the_request(service, records):
             await get("/ok")
 
     assert {"a"} == {record.attributes["instance"] for record in records}
+
+
+def test_context_of_the_task(records):
+    """A task that serves one request after another has its own context between them."""
+    with structlog.contextvars.bound_contextvars(instance="a", user_id=1):
+        with Exchange("GET", "/", {"traceparent": TRACEPARENT}).running(get_logger()):
+            structlog.contextvars.bind_contextvars(user_id=5, leaked=True)
+
+        assert {"instance": "a", "user_id": 1} == structlog.contextvars.get_contextvars()
+        assert not trace.get_current_span().get_span_context().is_valid
+
+    assert ("a", 5) == (records[0].attributes["instance"], records[0].attributes["user_id"])
 
 
 async def test_streams_have_ids(records):
