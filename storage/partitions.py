@@ -78,8 +78,8 @@ async def _make(
     stray = await connection.fetch(
         f"SELECT DISTINCT date_trunc('day', {column}, 'UTC') FROM {table}_default"
         f" WHERE {column} >= $1 AND {column} < $2",
-        _start(EARLIEST),
-        _start(today + (ahead + 1) * DAY),
+        start(EARLIEST),
+        start(today + (ahead + 1) * DAY),
     )
     wanted |= {row[0].date() for row in stray}
     done = []
@@ -97,7 +97,7 @@ async def _make_day(
     day: dt.date,
 ) -> int:
     """Make the partition of *day* from what the default one has of it; give the rows moved."""
-    name, start, end = f"{table}_{day:%Y%m%d}", _start(day), _start(day + DAY)
+    name, first, end = f"{table}_{day:%Y%m%d}", start(day), start(day + DAY)
     async with connection.transaction():
         # Writers of this day would put rows in the default partition behind our back.
         await connection.execute(f"LOCK TABLE {table}_default IN SHARE ROW EXCLUSIVE MODE")
@@ -106,12 +106,12 @@ async def _make_day(
             f"WITH moved AS (DELETE FROM {table}_default"
             f" WHERE {column} >= $1 AND {column} < $2 RETURNING *)"
             f" INSERT INTO {name} SELECT * FROM moved",
-            start,
+            first,
             end,
         )
         await connection.execute(
             f"ALTER TABLE {parent} ATTACH PARTITION {name}"
-            f" FOR VALUES FROM ('{start.isoformat()}') TO ('{end.isoformat()}')"
+            f" FOR VALUES FROM ('{first.isoformat()}') TO ('{end.isoformat()}')"
         )
     return int(status.rsplit(maxsplit=1)[-1])
 
@@ -125,7 +125,7 @@ async def _drop_old(
             await drop(connection, table, day)
         done.append(f"dropped {table}_{day:%Y%m%d}")
     status = await connection.execute(
-        f"DELETE FROM {table} WHERE {column} < $1", min(_start(EARLIEST), _start(oldest))
+        f"DELETE FROM {table} WHERE {column} < $1", min(start(EARLIEST), start(oldest))
     )
     if status != "DELETE 0":
         done.append(f"deleted {status.split()[-1]} rows from {table}_default")
@@ -137,5 +137,18 @@ async def drop(connection: PoolConnectionProxy[asyncpg.Record], table: str, day:
     await connection.execute(f"DROP TABLE {table}_{day:%Y%m%d}")
 
 
-def _start(day: dt.date) -> dt.datetime:
+async def drop_ledger(
+    connection: PoolConnectionProxy[asyncpg.Record], oldest: dt.date
+) -> list[dt.date]:
+    """Drop what the ledger has of days before *oldest*; give the days."""
+    old = sorted(day for day in await days(connection, "ledger") if day < oldest)
+    for day in old:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            await drop(connection, "ledger", day)
+    return old
+
+
+def start(day: dt.date) -> dt.datetime:
+    """Give the first moment of *day*."""
     return dt.datetime.combine(day, dt.time(), dt.UTC)
