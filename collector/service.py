@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from collector import components, telemetry
+from collector import components, deletions, telemetry
 from collector.body import InFlight
 from collector.correlation import Correlation
 from collector.housekeeping import Chore, housekeeping
@@ -138,8 +138,11 @@ def _chores(pool: database.Pool, postgres: Postgres) -> list[Chore]:
             pool,
             dt.datetime.now(dt.UTC).date(),
             ahead=postgres.partitions_ahead,
-            keep=postgres.retention or None,
+            keep=None,
         )
 
-    # Without it rows go to the default partition meanwhile.
-    return [Chore(name="partitions", interval=600, do=maintain, before=True)]
+    return [
+        # Without it rows go to the default partition meanwhile.
+        Chore(name="partitions", interval=600, do=maintain, before=True),
+        deletions.expiring(pool, postgres.retention.policy),
+    ]

@@ -38,6 +38,11 @@ senders = Counter(
     "Log records accepted, by receiver and the product name of the sender's User-Agent.",
     ("receiver", "sender"),
 )
+records_deleted = Counter(
+    "pixsim_records_deleted",
+    "Log records deleted by housekeeping, by the rule or limit; table log_deletions has all.",
+    ("reason",),
+)
 in_flight_bytes = Gauge(
     "pixsim_in_flight_bytes",
     "Bytes of requests from their arrival to their answer.",

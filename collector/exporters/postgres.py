@@ -7,11 +7,11 @@ from typing import Annotated
 import msgspec
 
 from collector import secrets
+from collector.exporters.retention import Retention
 from collector.secrets import Dsn  # noqa: TC001  msgspec reads the annotations
 from collector.sections import Bytes, Count, Seconds, Section
 
 EMBEDDED = "embedded"
-Days = Annotated[int, msgspec.Meta(ge=0, le=36_500, description="days")]
 
 
 class Postgres(Section, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ class Postgres(Section, frozen=True, kw_only=True):
     max_in_flight_bytes: Bytes = 256 * 1024 * 1024  # of all requests from arrival to answer
     migrate_at_start: bool = True
     partitions_ahead: Annotated[int, msgspec.Meta(ge=1, le=366, description="days")] = 7
-    retention: Days = 0  # 0 keeps records for ever
+    retention: Retention = Retention()
 
     __repr__ = secrets.represent
 

@@ -365,7 +365,7 @@ def test_unused_is_a_warning():
         "receivers: {otlp/a: , pixsim: {endpoint: '[::1]:80', cors: {allowed_origins: '$$x'}}}",
         "processors: {batch: {token: '', names: {'on': ['1', 'null', '1e3', '~', '0o7', ${}]}}}",
         "service: {extensions: [], pipelines: {logs: {processors: []}}, shutdown_timeout: 1e22}",
-        "exporters: {postgres: {dsn: 'postgres://h/d', retention: 30}}",
+        "exporters: {postgres: {dsn: 'postgres://h/d', retention: {days: 30, rules: [{env: a, days: 1}]}}}",
     ],
 )
 def test_dump_reads_back(text):
