@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 DEFAULTS: dict[str, tuple[str, ...]] = {
-    "service": ("service.name",),
+    "service": ("service.name", "service"),
     "env": ("deployment.environment.name", "deployment.environment", "env"),
     "instance_id": ("service.instance.id", "instance_id"),
     "request_id": (

@@ -20,6 +20,7 @@ from opentelemetry.sdk.resources import Resource
 from . import lifecycle, limits, settings
 from .processor import QueueProcessor
 from .provider import LoggerProvider
+from .redaction import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,6 +76,7 @@ def _queue(known: Settings, correlation: Correlation, name: str, exporter: Any) 
         limits=limits.read_queue(batching.records, batching.seconds),
         value_limits=limits.read_values(),
         correlation=correlation,
+        redaction=Redaction(),
     )
 
 

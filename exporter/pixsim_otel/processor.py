@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from .correlation import Correlation
     from .record import Record
+    from .redaction import Redaction
     from .transport import Sender
 
 
@@ -59,12 +60,14 @@ class QueueProcessor(LogRecordProcessor):
         limits: QueueLimits = QUEUE,
         value_limits: ValueLimits = VALUES,
         correlation: Correlation | None = None,
+        redaction: Redaction | None = None,
     ) -> None:
         self.drops = drops.Drops()
         self._delivery = Delivery(exporter, self.drops, self._pause)
         self._limits = limits
         self._value_limits = value_limits
         self._correlation = correlation
+        self._redaction = redaction
         self._stopping = False
         self._deadline = 0.0  # of stopping, on the monotonic clock
         self._begin()
@@ -111,6 +114,9 @@ class QueueProcessor(LogRecordProcessor):
                 context = log_record.log_record.context or get_current()
                 self._correlation.add(record.attributes, get_current_span(context), context)
                 record.size = 0  # what was added is yet to be made plain
+            if self._redaction is not None:
+                self._redaction.value(record.attributes)
+                self._redaction.value(record.body)
         except Exception as error:  # noqa: BLE001  as above
             self._backlog.count_broken(error)
         else:

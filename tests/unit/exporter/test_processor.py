@@ -19,6 +19,7 @@ from pixsim_otel import drops, settings
 from pixsim_otel.correlation import Correlation
 from pixsim_otel.limits import QueueLimits, ValueLimits
 from pixsim_otel.processor import QueueProcessor
+from pixsim_otel.redaction import MASK, Redaction
 from pixsim_otel.transport import Refused, Retry
 
 from tests.unit.exporter.records import WORKER, record
@@ -474,6 +475,23 @@ def test_the_sdks_records():
     assert {"k": ["v"], "job_id": 7, "user_id": [1, 2]} == found.attributes
     assert ({"a": 1}, "jobs", WORKER) == (found.body, found.scope.name, found.resource)
     assert span.get_span_context().trace_id == found.trace_id
+
+
+def test_secrets_of_the_sdks_records():
+    """
+    Secrets in records of OpenTelemetry's own loggers are masked, at any depth.
+    """
+    sender = ListSender()
+    provider = LoggerProvider(WORKER, shutdown_on_exit=False)
+    provider.add_log_record_processor(QueueProcessor(sender, redaction=Redaction()))
+    sent = {"headers": {"Authorization": "Bearer x"}, "password": "x", "k": 1}
+    provider.get_logger("jobs").emit(body={"api_key": "x", "b": 2}, attributes=sent)
+    provider.shutdown()
+
+    [found] = sender.batches[0]
+    assert {"headers": {"Authorization": MASK}, "password": MASK, "k": 1} == found.attributes
+    assert {"api_key": MASK, "b": 2} == found.body
+    assert {"headers": {"Authorization": "Bearer x"}, "password": "x", "k": 1} == sent
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
