@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import logging
 import signal
 import sys
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
-from collector import configfile, demo
+from collector import configfile, demo, own_log
+from collector.commands import delete, expiry, store
+from collector.commands.store import PROGRAM
 from collector.configfile import Invalid
 from collector.terminal import client
 from collector.terminal import commands as questions
-from storage import embedded, migrate
+from storage import migrate
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
-
-    from collector.config import Config
+    from collections.abc import Callable, Sequence
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  it has no public name
 
-PROGRAM = "pixsim-collector"
-# Without the values of variables: those are senders' data, and the database's password.
-_TRACEBACKS = structlog.processors.ExceptionRenderer(
-    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-)
 USER_ERROR = 2  # what argparse exits with too
 INTERRUPTED = 130
 EXAMPLES = """\
@@ -76,36 +66,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     configured = argparse.ArgumentParser(add_help=False)
-    configured.add_argument(
-        "-c",
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="the configuration (default: config.yaml in the working directory if there is one,"
-        " otherwise all defaults)",
-    )
+    store.add_option(configured)
 
-    def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> None:
-        found = commands.add_parser(
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
             name,
             parents=[configured],
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
             allow_abbrev=False,
         )
-        found.set_defaults(command=command)
-        if name == "migrate":
-            found.add_argument(
-                "action",
-                choices=("upgrade", "current", "sql"),
-                help="upgrade: run what is missing; current: show the newest migration the"
-                " database has; sql: show the SQL that makes the schema, and touch nothing",
-            )
 
-    add("serve", _serve, "run the collector until SIGTERM or Ctrl-C")
-    add("migrate", _migrate, "bring the database to the schema of this version")
-    add("check-config", _check, "show every problem the configuration has")
-    add("print-config", _print, "show the configuration in effect, without its secrets")
+    add("serve", "run the collector until SIGTERM or Ctrl-C").set_defaults(command=_serve)
+    _add_migrate(add("migrate", "bring the database to the schema of this version"))
+    add("check-config", "show every problem the configuration has").set_defaults(command=_check)
+    add("print-config", "show the configuration in effect, without its secrets").set_defaults(
+        command=_print
+    )
+    expiry.add_arguments(add("retention", "delete now what the configuration no longer keeps"))
+    expiry.add_cleanup_arguments(add("cleanup", "delete all records that are older than some days"))
+    delete.add_arguments(add("delete", "delete all records of one user, job or request"))
     demo.add_arguments(
         commands.add_parser(
             "demo",
@@ -144,9 +124,19 @@ def _add_questions(commands: Commands) -> None:
     )
 
 
+def _add_migrate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action",
+        choices=("upgrade", "current", "sql"),
+        help="upgrade: run what is missing; current: show the newest migration the"
+        " database has; sql: show the SQL that makes the schema, and touch nothing",
+    )
+    parser.set_defaults(command=_migrate)
+
+
 def _serve(arguments: argparse.Namespace) -> None:
-    config = _loaded(arguments)
-    _log_to_stderr(config.service.telemetry.logs.level)
+    config = store.loaded(arguments)
+    own_log.to_stderr(config.service.telemetry.logs.level)
     from collector import service  # noqa: PLC0415  no other command needs the server
 
     async def serve() -> None:
@@ -155,74 +145,26 @@ def _serve(arguments: argparse.Namespace) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await service.serve(config, stop)
 
-    _run(serve())
+    store.run(serve())
 
 
 def _migrate(arguments: argparse.Namespace) -> None:
     if arguments.action == "sql":
         sys.stdout.write(migrate.upgrade_sql())
         return
-    with _database(_loaded(arguments)) as dsn:
+    with store.database(store.loaded(arguments)) as dsn:
         if arguments.action == "upgrade":
             migrate.upgrade(dsn)
         print(migrate.current(dsn) or "no migration")  # noqa: T201
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    _loaded(arguments)
+    store.loaded(arguments)
     print("the configuration is valid")  # noqa: T201
 
 
 def _print(arguments: argparse.Namespace) -> None:
-    sys.stdout.write(configfile.dump(_loaded(arguments)))
-
-
-def _loaded(arguments: argparse.Namespace) -> Config:
-    loaded = configfile.load(arguments.config)
-    for warning in loaded.warnings:
-        print(f"{PROGRAM}: warning: {warning}", file=sys.stderr)  # noqa: T201
-    return loaded.config
-
-
-@contextlib.contextmanager
-def _database(config: Config) -> Iterator[str]:
-    """Give the DSN of the store; an embedded server runs inside the block."""
-    if not config.store.embedded:
-        yield config.store.dsn
-        return
-    with embedded.running(Path(config.store.data_folder)) as dsn:
-        yield dsn
-
-
-def _run(program: Coroutine[None, None, None]) -> None:
-    """Run *program* on uvloop where that is installed; it has no wheels for some platforms."""
-    try:
-        import uvloop  # noqa: PLC0415
-    except ImportError:
-        asyncio.run(program)
-        return
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(program)
-
-
-def _log_to_stderr(level: str) -> None:
-    """Write our own log for people on a terminal, and else a JSON object a line."""
-    render: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-        if sys.stderr.isatty()
-        else [_TRACEBACKS, structlog.processors.JSONRenderer()]
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *render,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    sys.stdout.write(configfile.dump(store.loaded(arguments)))
 
 
 def _told(exc: BaseException) -> list[str]:

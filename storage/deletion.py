@@ -113,6 +113,7 @@ async def delete(
         with translated():
             async with pool.acquire() as connection:
                 done += await swept(connection, sweep, actor)
+                await connection.execute(f"VACUUM {partition}")  # or its files still have them
     return done
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from collector import cli, configfile, service
+from collector import cli, configfile, own_log, service
 from storage import migrate
 from storage.errors import Unavailable
 
@@ -44,7 +44,18 @@ def _run(capsys):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["migrate"], ["check-config"], ["print-config"], ["demo"]]
+    "command",
+    [
+        [],
+        ["serve"],
+        ["migrate"],
+        ["check-config"],
+        ["print-config"],
+        ["retention"],
+        ["cleanup"],
+        ["delete"],
+        ["demo"],
+    ],
 )
 def test_help(run, command):
     """
@@ -68,7 +79,19 @@ def test_version(run):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["sevre"], ["migrate", "down"], ["serve", "--conf", "x"], ["demo", "--rate=0"]],
+    [
+        [],
+        ["sevre"],
+        ["migrate", "down"],
+        ["serve", "--conf", "x"],
+        ["demo", "--rate=0"],
+        ["cleanup"],
+        ["cleanup", "--days", "0"],
+        ["delete", "--yes"],
+        ["delete", "--user", "1"],
+        ["delete", "--user", "1", "--yes", "--dry-run"],
+        ["delete", "--user", "1", "--job", "2", "--yes"],
+    ],
 )
 def test_misuse(run, arguments):
     """
@@ -225,7 +248,7 @@ def test_a_traceback_shows_no_values(monkeypatch, terminal):
     lines = io.StringIO()
     lines.isatty = lambda: terminal
     monkeypatch.setattr(sys, "stderr", lines)
-    cli._log_to_stderr("info")
+    own_log.to_stderr("info")
     try:
         password = "2retnuh"[::-1]  # a traceback shows the line, which must not hold it
         raise KeyError(len(password))

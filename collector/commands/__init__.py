@@ -1,0 +1,1 @@
+"""The commands that work on stored records, one module each; `collector.cli` lists them."""

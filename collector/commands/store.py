@@ -1,0 +1,61 @@
+"""The configuration that a command runs with, and the database that it names."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collector import configfile
+from storage import embedded
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Coroutine, Iterator
+
+    from collector.config import Config
+
+PROGRAM = "pixsim-collector"
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Declare the option that `loaded` reads."""
+    parser.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the configuration (default: config.yaml in the working directory if there is one,"
+        " otherwise all defaults)",
+    )
+
+
+def loaded(arguments: argparse.Namespace) -> Config:
+    """Give the configuration; what is odd in it goes to stderr."""
+    found = configfile.load(arguments.config)
+    for warning in found.warnings:
+        print(f"{PROGRAM}: warning: {warning}", file=sys.stderr)  # noqa: T201  a command speaks
+    return found.config
+
+
+@contextlib.contextmanager
+def database(config: Config) -> Iterator[str]:
+    """Give the DSN of the store; an embedded server runs inside the block."""
+    if not config.store.embedded:
+        yield config.store.dsn
+        return
+    with embedded.running(Path(config.store.data_folder)) as dsn:
+        yield dsn
+
+
+def run(program: Coroutine[None, None, None]) -> None:
+    """Run *program* on uvloop where that is installed; it has no wheels for some platforms."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        asyncio.run(program)
+        return
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(program)

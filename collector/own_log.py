@@ -1,0 +1,33 @@
+"""The collector's own log: to stderr, for what goes through us never comes from us."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+# Without the values of variables: those are senders' data, and the database's password.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
+
+def to_stderr(level: str) -> None:
+    """Write our own log for people on a terminal, and else a JSON object a line."""
+    render: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        if sys.stderr.isatty()
+        else [_TRACEBACKS, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
