@@ -1,0 +1,101 @@
+"""The commands of people at a terminal, against a running collector."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+import requests
+
+from tests.e2e.conftest import COMMAND
+
+
+@pytest.fixture(name="run")
+def _run(shared):
+    """A function that runs a command on the collector; gives its code, output and errors."""
+
+    def run(*arguments, url=None):
+        done = subprocess.run(
+            [COMMAND, *arguments, "--url", url or shared.native],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def send(collector, *logs):
+    body = {"logs": [{"level": "INFO", "service": "api", **log} for log in logs]}
+    answer = requests.post(f"{collector.native}/api/v1/logs/ingest/batch", json=body, timeout=10)
+    assert len(logs) == answer.json()["count"]
+
+
+def test_query_shows_what_the_search_finds(shared, run):
+    """
+    `query` shows the newest records that the search finds, the newest last, and no others.
+    """
+    send(shared, *({"msg": f"found {n}", "request_id": "query-1", "attempt": n} for n in range(4)))
+    code, out, errors = run("query", "request_id:query-1 attempt>=1", "--limit", "2")
+
+    assert (0, "") == (code, errors)
+    assert ["found 2", "found 3"] == [line[line.index("found") :][:7] for line in out.splitlines()]
+    assert "\x1b" not in out
+
+
+def test_query_pages_beyond_an_answer_s_limit(shared, run):
+    """
+    `query --json` gives more records than one answer may have, each once, with every field.
+    """
+    send(shared, *({"msg": "many", "request_id": "query-2", "attempt": n} for n in range(2_100)))
+    code, out, _ = run("query", "request_id:query-2", "--limit", "2050", "--json")
+    found = [json.loads(line) for line in out.splitlines()]
+
+    assert 0 == code
+    assert list(range(50, 2_100)) == [entry["attempt"] for entry in found]
+    assert {"id", "timestamp", "extra", "trace_id"} <= found[0].keys()
+
+
+def test_trace_tells_the_story(shared, run):
+    """
+    `trace` shows the records of a job in order, with the time between them.
+    """
+    times = [f"2025-11-13T12:00:{second:02}Z" for second in (0, 1, 31)]
+    send(shared, *({"msg": f"step {t[17:19]}", "job_id": 4711, "timestamp": t} for t in times))
+    code, out, _ = run("trace", "job", "4711")
+
+    assert 0 == code
+    head, *lines = out.splitlines()
+    assert head.startswith("job 4711 · 3 records · api · 2025-11-13 12:00:00 UTC, 31.0 s")
+    assert ["+0.000", "+1.000", "┄┄", "+31.000"] == [line.split()[0] for line in lines]
+
+
+def test_trace_of_nothing_says_so(run):
+    """
+    An id without records is no error, and is not an empty answer either.
+    """
+    assert (0, "job 987654321 has no records\n", "") == run("trace", "job", "987654321")
+
+
+def test_a_mistake_in_the_search_is_shown_where_it_is(run):
+    """
+    A search that cannot be read is told with a mark below the mistake, and exit code 2.
+    """
+    code, out, errors = run("query", "service:worker (level:error")
+
+    assert (2, "") == (code, out)
+    assert "  service:worker (level:error\n" in errors
+    assert "^" in errors.splitlines()[-1]
+
+
+def test_a_collector_that_is_away_is_one_line(run):
+    """
+    A collector that cannot be reached, or a URL that is none, is one line and exit code 2.
+    """
+    for url in ("http://127.0.0.1:1", "localhost"):
+        code, out, errors = run("query", url=url)
+
+        assert (2, "", 1) == (code, out, errors.count("\n"))
