@@ -117,7 +117,7 @@ class PostgresLogExporter(SendingExporter):
                 refused = self._copy_good(connection, rows)
         except psycopg.Error as exc:
             self.close()
-            return Retry(f"{type(exc).__name__}: {exc}")
+            return Retry(f"{type(exc).__name__}: {_words(exc)}")
         return Delivered(len(refused), refused[0] if refused else "")
 
     def close(self) -> None:
@@ -172,11 +172,17 @@ class PostgresLogExporter(SendingExporter):
                     copy.write_row(row)
         except _REFUSALS as exc:
             if len(rows) == 1:
-                return [str(exc)]
+                return [_words(exc)]
             middle = len(rows) // 2
             refused = self._copy_good(connection, rows[:middle])
             return refused + self._copy_good(connection, rows[middle:])
         return []
+
+
+def _words(error: Exception) -> str:
+    """Give what was wrong, without the row that Postgres shows along with it."""
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return primary or str(error)
 
 
 def _conninfo(url: str) -> str:

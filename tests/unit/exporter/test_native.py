@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -135,6 +135,7 @@ def test_one_bad_value_costs_nothing():
         ),
     )
 )
+@settings(max_examples=50, deadline=None)
 def test_any_attributes(attributes):
     """
     Whatever a record holds becomes JSON that every receiver reads.
