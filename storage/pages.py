@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from storage import filters
+from storage import counts, filters
 from storage.entries import SELECTED, Entry, entry
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ async def first(
         seen = offset + len(rows)
         known: int | None = seen
         if len(rows) > limit or (offset and not rows):
-            known = await _total(connection, total, condition, arguments, len(rows) and seen)
+            known = await counts.total(connection, search, now) if total == "exact" else None
+            if known is None:
+                known = await _total(connection, total, condition, arguments, len(rows) and seen)
         if len(rows) > limit or offset:
             snapshot = await connection.fetchval("SELECT pg_current_snapshot()::text")
     entries = [entry(row) for row in rows[:limit]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from storage import roll_ups
 from storage.errors import translated
 
 if TYPE_CHECKING:
@@ -102,17 +103,19 @@ async def _make_day(
         # Writers of this day would put rows in the default partition behind our back.
         await connection.execute(f"LOCK TABLE {table}_default IN SHARE ROW EXCLUSIVE MODE")
         await connection.execute(f"CREATE TABLE {name} (LIKE {parent} INCLUDING DEFAULTS)")
-        status: str = await connection.execute(
-            f"WITH moved AS (DELETE FROM {table}_default"
-            f" WHERE {column} >= $1 AND {column} < $2 RETURNING *)"
-            f" INSERT INTO {name} SELECT * FROM moved",
-            first,
-            end,
-        )
+        async with roll_ups.moving(connection, table):
+            status: str = await connection.execute(
+                f"WITH moved AS (DELETE FROM {table}_default"
+                f" WHERE {column} >= $1 AND {column} < $2 RETURNING *)"
+                f" INSERT INTO {name} SELECT * FROM moved",
+                first,
+                end,
+            )
         await connection.execute(
             f"ALTER TABLE {parent} ATTACH PARTITION {name}"
             f" FOR VALUES FROM ('{first.isoformat()}') TO ('{end.isoformat()}')"
         )
+        await roll_ups.watch(connection, table, name, first, end)
     return int(status.rsplit(maxsplit=1)[-1])
 
 
@@ -135,6 +138,7 @@ async def _drop_old(
 async def drop(connection: PoolConnectionProxy[asyncpg.Record], table: str, day: dt.date) -> None:
     """Drop the partition of *day*, within the caller's transaction; nothing else drops one."""
     await connection.execute(f"DROP TABLE {table}_{day:%Y%m%d}")
+    await roll_ups.forget(connection, table, start(day), start(day + DAY))
 
 
 async def drop_ledger(

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from storage import fields, filters
+from storage import counts, fields, filters
 from storage.entries import Entry, entry
 from storage.errors import Unavailable, translated
 from storage.pages import NEWEST, OLDEST, selected
+from storage.roll_ups import STILL
 from storage.where import Where
 
 if TYPE_CHECKING:
@@ -89,16 +90,20 @@ class Reader:
         self, field: str, search: Search, *, now: dt.datetime, limit: int
     ) -> list[str | float]:
         """Give the values of *field* in the records of *search*, sorted, without null."""
-        where = filters.where(search, now)
-        if field in fields.COLUMNS and field not in DISTINCT:
-            field = f"extra.{field}"
-        value = fields.value(where, field)
-        collate = ' COLLATE "C"' if fields.field(field).kind in {"text", "level", "key"} else ""
-        where.add(f"{value} IS NOT NULL")
         async with self.reading() as connection:
+            known = await counts.distinct(connection, field, search, now, limit)
+            if known is not None:
+                return known
+            where = filters.where(search, now)
+            if field in fields.COLUMNS and field not in DISTINCT:
+                field = f"extra.{field}"
+            value = fields.value(where, field)
+            text = fields.field(field).kind in {"text", "level", "key"}
+            collate = ' COLLATE "C"' if text else ""
+            where.add(f"{value} IS NOT NULL")
             rows = await connection.fetch(
-                f"SELECT DISTINCT ({value}){collate} FROM log_entries WHERE {where}"
-                f" ORDER BY 1 LIMIT {where.bind(limit)}",
+                f"SELECT DISTINCT ({value}){collate}"
+                f" FROM log_entries WHERE {where} ORDER BY 1 LIMIT {where.bind(limit)}",
                 *where.arguments,
             )
         return [row[0] for row in rows]
@@ -136,6 +141,7 @@ class Reader:
                 milliseconds = max(1, int(self._timeout * 1000))
                 await connection.execute(BEGIN.format(milliseconds=milliseconds, plan=plan))
                 try:
+                    await connection.execute(STILL)
                     yield connection
                 except asyncpg.QueryCanceledError as exc:
                     raise Unavailable(
