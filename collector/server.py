@@ -38,7 +38,7 @@ UNDER_WAY = web.AppKey("under_way", set[asyncio.Task[web.StreamResponse]])
 QUESTIONS = {"GET", "HEAD"}
 HUNG_UP = 499  # the status that is counted where nobody was left to answer, as nginx does
 METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
-EXPOSED = "X-Request-ID, X-Trace-ID, Retry-After"
+EXPOSED = "X-Request-ID, X-Trace-ID, X-Incomplete, Retry-After"
 LONGEST_ID = 200  # characters of an X-Request-ID that is echoed
 _ID = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_ID}}}")
 

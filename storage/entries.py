@@ -87,6 +87,6 @@ _JSON = 3  # fields, the last ones
 
 
 def entry(row: Record) -> Entry:
-    """Make an entry of a row of `SELECTED`."""
+    """Make an entry of a row of `SELECTED`, behind one column of something else."""
     raw = (None if text is None else msgspec.Raw(text) for text in row[-_JSON:])
-    return Entry(*row[:-_JSON], *raw)
+    return Entry(*row[1:-_JSON], *raw)

@@ -18,6 +18,9 @@ from storage import counts, filters
 from storage.entries import SELECTED, Entry, entry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asyncpg import Record
     from asyncpg.pool import PoolConnectionProxy
 
     from storage.reader import Reader
@@ -26,8 +29,14 @@ if TYPE_CHECKING:
 
 Total: TypeAlias = Literal["exact", "estimate", "none"]
 
+MOST_BYTES = 32 * 1024 * 1024  # of an answer's records: many are at work at once
+
 NEWEST = "e.timestamp DESC, e.id DESC"
 OLDEST = "e.timestamp, e.id"
+# The bytes of a row's texts, near enough; what isn't compressed need not be read for that.
+BYTES = """200 + coalesce(octet_length(msg), 0) + coalesce(octet_length(error), 0)
+    + CASE WHEN pg_column_compression(extra) IS NULL THEN coalesce(pg_column_size(extra), 0)
+        ELSE octet_length(extra::text) END"""
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -52,6 +61,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None  # of all pages; None when it wasn't asked for
     older: Cursor | None  # to the next page, where there is one
     newer: Cursor | None  # to the page before
+    cut: bool  # whether it has less than asked for, because that is too large for one answer
 
 
 async def first(
@@ -70,13 +80,15 @@ async def first(
     tail = f"LIMIT {where.bind(limit + 1)}::bigint OFFSET {where.bind(offset)}::bigint"
     async with reader.reading() as connection:
         rows = await connection.fetch(selected(condition, NEWEST, tail), *where.arguments)
+        cut = followed(rows)
+        more = len(rows) > limit or cut
         seen = offset + len(rows)
         known: int | None = seen
-        if len(rows) > limit or (offset and not rows):
+        if more or (offset and not rows):
             known = await counts.total(connection, search, now) if total == "exact" else None
             if known is None:
                 known = await _total(connection, total, condition, arguments, len(rows) and seen)
-        if len(rows) > limit or offset:
+        if more or offset:
             snapshot = await connection.fetchval("SELECT pg_current_snapshot()::text")
     entries = [entry(row) for row in rows[:limit]]
 
@@ -93,8 +105,9 @@ async def first(
     return Page(
         entries=entries,
         total=known,
-        older=cursor(entries[-1], newer=False) if len(rows) > limit else None,
+        older=cursor(entries[-1], newer=False) if more else None,
         newer=cursor(entries[0], newer=True) if entries and offset else None,
+        cut=cut and len(rows) < limit,
     )
 
 
@@ -109,7 +122,8 @@ async def turned(reader: Reader, search: Search, cursor: Cursor, *, limit: int) 
     entries = [entry(row) for row in rows[:limit]]
     if cursor.newer:
         entries.reverse()
-    more = len(rows) > limit
+    cut = followed(rows)
+    more = len(rows) > limit or cut
 
     def moved(beside: Entry, *, newer: bool) -> Cursor:
         return msgspec.structs.replace(
@@ -122,16 +136,29 @@ async def turned(reader: Reader, search: Search, cursor: Cursor, *, limit: int) 
         # Where one came from there is always more.
         older=moved(entries[-1], newer=False) if entries and (more or cursor.newer) else None,
         newer=moved(entries[0], newer=True) if entries and (more or not cursor.newer) else None,
+        cut=cut and len(rows) < limit,
     )
 
 
 def selected(condition: str, order: str, tail: str = "") -> str:
-    """Give the statement for the entries that meet *condition*."""
+    """
+    Give the statement for the entries that meet *condition*, up to `MOST_BYTES`.
+
+    The first column is whether the row is followed by another.
+    """
     # The rows are chosen before anything of them is formatted.
     return (
-        f"SELECT {SELECTED} FROM (SELECT * FROM log_entries e WHERE {condition}"
-        f" ORDER BY {order} {tail}) e ORDER BY {order}"
+        f"SELECT followed, {SELECTED} FROM (SELECT *, lead(true) OVER so_far AS followed,"
+        f" sum({BYTES}) OVER so_far AS before"
+        f" FROM (SELECT * FROM log_entries e WHERE {condition} ORDER BY {order} {tail}) e"
+        f" WINDOW so_far AS (ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) e"
+        f" WHERE before IS NULL OR before < {MOST_BYTES} ORDER BY {order}"
     )
+
+
+def followed(rows: Sequence[Record]) -> bool:
+    """Tell whether *rows* are less than was asked for, because that is too large."""
+    return bool(rows) and rows[-1][0] is True
 
 
 def _beside(where: Where, cursor: Cursor) -> None:

@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import asyncpg
+import msgspec
 
 from storage import counts, fields, filters
 from storage.entries import Entry, entry
 from storage.errors import Unavailable, translated
-from storage.pages import NEWEST, OLDEST, selected
+from storage.pages import NEWEST, OLDEST, followed, selected
 from storage.roll_ups import STILL
 from storage.where import Where
 
@@ -40,6 +41,16 @@ SET LOCAL plan_cache_mode = {plan}
 FILTER, TRACE = "force_custom_plan", "force_generic_plan"
 
 
+MOST_ENTRIES = 50_000  # of a trace; no reader can do with more
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """What a trace has, oldest first; *cut* is whether that is only its beginning."""
+
+    entries: list[Entry]
+    cut: bool
+
+
 class Reader:
     """Answers questions about the stored records; *timeout* is in seconds, a statement."""
 
@@ -51,11 +62,11 @@ class Reader:
         """Give a reader of the same records with another limit."""
         return Reader(self._pool, timeout=timeout)
 
-    async def job(self, job: int | str, *, expand: bool = False) -> list[Entry]:
+    async def job(self, job: int | str, *, expand: bool = False) -> Trace:
         """Give the entries of a job, oldest first; *expand* as for `request`."""
         return await self._trace("job_id", job, expand=expand)
 
-    async def request(self, request_id: str, *, expand: bool = False) -> list[Entry]:
+    async def request(self, request_id: str, *, expand: bool = False) -> Trace:
         """
         Give the entries of a request, oldest first.
 
@@ -64,7 +75,7 @@ class Reader:
         """
         return await self._trace("request_id", request_id, expand=expand)
 
-    async def trace(self, trace_id: str) -> list[Entry]:
+    async def trace(self, trace_id: str) -> Trace:
         """Give the entries of a trace, oldest first."""
         return await self._trace("trace_id", trace_id, expand=False)
 
@@ -114,7 +125,7 @@ class Reader:
             async with self._pool.acquire(timeout=timeout) as connection:
                 await connection.fetchval("SELECT 1", timeout=timeout)
 
-    async def _trace(self, name: str, value: str | int, *, expand: bool) -> list[Entry]:
+    async def _trace(self, name: str, value: str | int, *, expand: bool) -> Trace:
         where = Where()
         condition = filters.equals(where, name, (value,))
         async with self.reading(TRACE) as connection:
@@ -126,8 +137,11 @@ class Reader:
                 )
                 traces = where.bind([row[0] for row in touched])
                 condition += f" OR (trace_id IS NOT NULL AND trace_id = ANY ({traces}::text[]))"
-            rows = await connection.fetch(selected(condition, OLDEST), *where.arguments)
-        return [entry(row) for row in rows]
+            # One row more tells whether there are more.
+            tail = f"LIMIT {MOST_ENTRIES + 1}"
+            rows = await connection.fetch(selected(condition, OLDEST, tail), *where.arguments)
+        entries = [entry(row) for row in rows[:MOST_ENTRIES]]
+        return Trace(entries, cut=len(rows) > MOST_ENTRIES or followed(rows))
 
     @asynccontextmanager
     async def reading(self, plan: str = FILTER) -> AsyncIterator[PoolConnectionProxy]:

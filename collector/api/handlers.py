@@ -19,16 +19,27 @@ from collector.sections import Endpoint, HttpServer, Seconds
 from storage import pages as storage_pages
 from storage.entries import Entry
 from storage.errors import Unavailable
+from storage.pages import MOST_BYTES
+from storage.reader import MOST_ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from storage.reader import Reader
+    from storage.reader import Reader, Trace
 
 PREFIX = "/api/v1/logs"
 FIELDS = sorted(
     {*Entry.__struct_fields__, "created_at"}
     - {"resource", "scope", "timestamp_unix_nano", "trace_flags"}
+)
+
+
+# Why an answer has less than was asked for, in a header, for some answers are bare lists.
+INCOMPLETE = "X-Incomplete"
+CUT_PAGE = f"fewer records than `limit`, for all have {MOST_BYTES} bytes; next_cursor goes on"
+CUT_TRACE = (
+    f"the first records, of at most {MOST_ENTRIES} with {MOST_BYTES} bytes;"
+    f" {PREFIX}/query has all, by pages"
 )
 
 
@@ -77,25 +88,26 @@ class Answers(msgspec.Struct, frozen=True):
                 "next_cursor": cursors.written(page.older),
                 "previous_cursor": cursors.written(page.newer),
                 "items": entries,
-            }
+            },
+            incomplete=CUT_PAGE if page.cut else None,
         )
 
     async def job(self, request: web.Request) -> web.Response:
         """Answer with the records of a job."""
         path, _ = decode(parameters.Job, request.match_info.items(), "path")
         given, _ = decode(parameters.Trace, request.query.items())
-        return _json(await self.reader.job(path.job_id, expand=given.expand == "trace"))
+        return _traced(await self.reader.job(path.job_id, expand=given.expand == "trace"))
 
     async def request(self, request: web.Request) -> web.Response:
         """Answer with the records of a request."""
         path, _ = decode(parameters.Request, request.match_info.items(), "path")
         given, _ = decode(parameters.Trace, request.query.items())
-        return _json(await self.reader.request(path.request_id, expand=given.expand == "trace"))
+        return _traced(await self.reader.request(path.request_id, expand=given.expand == "trace"))
 
     async def trace(self, request: web.Request) -> web.Response:
         """Answer with the records of a trace."""
         path, _ = decode(parameters.TraceId, request.match_info.items(), "path")
-        return _json(await self.reader.trace(path.trace_id))
+        return _traced(await self.reader.trace(path.trace_id))
 
     async def fields(self, request: web.Request) -> web.Response:
         """Answer with the names a filter may have."""
@@ -182,7 +194,12 @@ def routes(
     ]
 
 
-def _json(answer: object) -> web.Response:
+def _traced(trace: Trace) -> web.Response:
+    return _json(trace.entries, incomplete=CUT_TRACE if trace.cut else None)
+
+
+def _json(answer: object, *, incomplete: str | None = None) -> web.Response:
     # The line's end is for who reads it in a terminal.
     body = msgspec.json.encode(answer) + b"\n"
-    return web.Response(body=body, content_type="application/json")
+    headers = {INCOMPLETE: incomplete} if incomplete else None
+    return web.Response(body=body, content_type="application/json", headers=headers)

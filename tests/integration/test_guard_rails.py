@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -12,6 +13,7 @@ from collector import server
 from collector.api import Api, routes
 from collector.body import InFlight
 from storage import database as connections
+from storage import pages, reader
 from storage.reader import Reader
 from tests.builders import NOON, record
 from tests.stored import store
@@ -102,3 +104,71 @@ async def test_hard_questions(database, pool, params):
             assert response.status in {200, 400, 422, 503}
         async with client.get(f"{LOGS}/query") as response:
             assert response.status == 200
+
+
+async def walked(client, **params):
+    """Walk all pages; give the messages, newest first, and the pages that say they are cut."""
+    found, cut = [], []
+    while True:
+        async with client.get(f"{LOGS}/query", params=params) as response:
+            answer = await response.json()
+        found += [entry["msg"] for entry in answer["logs"]]
+        cut.append("X-Incomplete" in response.headers)
+        if not answer["has_more"]:
+            return found, cut, answer["total"]
+        params["cursor"] = answer["next_cursor"]
+
+
+@pytest.mark.parametrize("text", ["random", "repeated"])
+async def test_an_answer_has_a_size(database, pool, monkeypatch, text):
+    """
+    A page of records that are too large for one answer has fewer of them, says so, and its
+    cursor goes on with the next; however well the database has packed them.
+    """
+    monkeypatch.setattr(pages, "MOST_BYTES", 20_000)
+    value = "x" * 9_000 if text == "repeated" else os.urandom(4_500).hex()
+    await store(
+        pool,
+        *(record(msg=str(n), extra={"k": value}, job_id=1) for n in range(7)),
+        record(msg="7", job_id=1),
+    )
+    async with serving(database) as client:
+        small = await walked(client, limit=2)
+        large = await walked(client, limit=1000)
+        async with client.get(f"{LOGS}/trace/job/1") as response:
+            trace = await response.json()
+
+    everything = [str(n) for n in reversed(range(8))]
+    assert (everything, [False] * 4, 8) == small
+    assert (everything, [True, True, False], 8) == large
+    assert ["0", "1", "2"] == [entry["msg"] for entry in trace]
+    assert "/query has all" in response.headers["X-Incomplete"]
+
+
+async def test_a_record_of_any_size_is_found(database, pool, monkeypatch):
+    """
+    A record that alone is larger than an answer is answered alone.
+    """
+    monkeypatch.setattr(pages, "MOST_BYTES", 1_000)
+    await store(pool, *(record(msg=str(n) * 2_000, job_id=1) for n in range(3)))
+    async with serving(database) as client:
+        found, cut, _ = await walked(client, limit=1000)
+
+    assert ["222", "111", "000"] == [msg[:3] for msg in found]
+    assert [True, True, False] == cut
+
+
+async def test_a_trace_has_an_end(database, pool, monkeypatch):
+    """
+    Of a trace with more records than any reader can use the first are answered, which says so.
+    """
+    monkeypatch.setattr(reader, "MOST_ENTRIES", 3)
+    await store(pool, *(record(msg=str(n), job_id=n // 4) for n in range(7)))
+    async with serving(database) as client:
+        async with client.get(f"{LOGS}/trace/job/0") as four:
+            assert ["0", "1", "2"] == [entry["msg"] for entry in await four.json()]
+        async with client.get(f"{LOGS}/trace/job/1") as three:
+            assert ["4", "5", "6"] == [entry["msg"] for entry in await three.json()]
+
+    assert "X-Incomplete" in four.headers
+    assert "X-Incomplete" not in three.headers

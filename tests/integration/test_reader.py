@@ -117,7 +117,7 @@ async def test_id_kept_in_extra(pool, reader):
     assert ["number", "column"] == await found(reader, Equals("job_id", (55,)))
     assert ["text"] == await found(reader, Equals("user_id", ("u-1",)))
     assert ["asset"] == await found(reader, Equals("artifact_id", ("a-1",)))
-    assert ["text"] == [entry.msg for entry in await reader.job("ingestion-55")]
+    assert ["text"] == [entry.msg for entry in (await reader.job("ingestion-55")).entries]
 
 
 @pytest.mark.parametrize("name", ["artifact_id", "generation_id"])
@@ -332,8 +332,8 @@ async def test_traces(pool, reader):
     )
     traces = [await reader.job(1), await reader.request("r"), await reader.trace("AB" * 16)]
 
-    assert [["a", "b", "c"]] * 3 == [[entry.msg for entry in trace] for trace in traces]
-    assert [] == await reader.trace("nothing")
+    assert [["a", "b", "c"]] * 3 == [[entry.msg for entry in trace.entries] for trace in traces]
+    assert [] == (await reader.trace("nothing")).entries
 
 
 async def test_expanded_trace(pool, reader):
@@ -350,12 +350,12 @@ async def test_expanded_trace(pool, reader):
         record(msg="other", job_id=2, trace_id="t3"),
         record(msg="nothing"),
     )
-    job = [entry.msg for entry in await reader.job(1, expand=True)]
-    request = [entry.msg for entry in await reader.request("r", expand=True)]
+    job = [entry.msg for entry in (await reader.job(1, expand=True)).entries]
+    request = [entry.msg for entry in (await reader.request("r", expand=True)).entries]
 
     assert ["request", "job", "job without trace", "job elsewhere", "provider"] == job
     assert ["request", "job"] == request
-    assert [] == await reader.job(99, expand=True)
+    assert [] == (await reader.job(99, expand=True)).entries
 
 
 async def test_keys(pool, reader):
