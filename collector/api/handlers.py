@@ -10,13 +10,21 @@ import prometheus_client
 from aiohttp import web
 
 from collector.api import console, cursors, openapi, pages, parameters, searches
-from collector.api.decoding import decode, invalid
+from collector.api.decoding import decode
 from collector.api.searches import wanted
-from collector.api.shapes import ColumnValues, FieldValues, Health, KnownFields, Ready
+from collector.api.shapes import (
+    ColumnValues,
+    Completions,
+    FieldValues,
+    Health,
+    KnownFields,
+    Ready,
+)
 from collector.errors import BadRequest
-from collector.search.mistakes import Unfit
+from collector.search import completion
 from collector.sections import Endpoint, HttpServer, Seconds
 from storage import pages as storage_pages
+from storage import suggestions as recent
 from storage.entries import Entry
 from storage.errors import Unavailable
 from storage.pages import MOST_BYTES
@@ -73,9 +81,6 @@ class Answers(msgspec.Struct, frozen=True):
             )
         else:
             cursor = searches.read("cursor", given.cursor, cursors.read)
-            if given.offset:
-                message = Unfit("left out where there is a cursor")
-                raise invalid("offset", message, str(given.offset))
             page = await storage_pages.turned(self.reader, search, cursor, limit=given.limit)
         entries = msgspec.Raw(msgspec.json.encode(page.entries))  # once, though it goes out twice
         return _json(
@@ -83,7 +88,7 @@ class Answers(msgspec.Struct, frozen=True):
                 "logs": entries,
                 "total": page.total,
                 "limit": given.limit,
-                "offset": given.offset,
+                "offset": given.offset if given.cursor is None else 0,
                 "has_more": page.older is not None,
                 "next_cursor": cursors.written(page.older),
                 "previous_cursor": cursors.written(page.newer),
@@ -140,6 +145,24 @@ class Answers(msgspec.Struct, frozen=True):
         )
         return _json(ColumnValues(column=path.column, values=values))
 
+    async def completion(self, request: web.Request) -> web.Response:
+        """Answer with what may stand at a place of a search."""
+        given, _ = decode(parameters.Completion, request.query.items())
+        found = completion.typed(given.q, given.at or len(given.q) + 1)
+        if found.field is None:
+            suggestions = completion.terms(found, await recent.keys(self.reader))
+        else:
+            beginning = completion.asked(found)
+            values = (
+                []
+                if beginning is None
+                else await recent.values(
+                    self.reader, found.field, beginning=beginning, limit=completion.MOST
+                )
+            )
+            suggestions = completion.values(found, values)
+        return _json(Completions(column=found.column, length=found.length, items=suggestions))
+
     async def console_fields(self, _: web.Request) -> web.Response:
         """Answer with how a console marks ids."""
         return _json(console.FIELDS)
@@ -184,6 +207,7 @@ def routes(
         web.get(f"{PREFIX}/fields", answers.fields),
         web.get(f"{PREFIX}/distinct", answers.distinct),
         web.get(f"{PREFIX}/distinct/{{column:[^/]+}}", answers.column),
+        web.get(f"{PREFIX}/completion", answers.completion),
         web.get(f"{PREFIX}/console-fields", answers.console_fields),
         web.get("/health", answers.health),
         web.get("/ready", answers.ready),

@@ -19,8 +19,18 @@ EXTRA = {
     "required": False,
     "style": "form",
     "explode": True,
-    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
-    "description": "any other name: the exact value of that key of `extra`, or of the resource",
+    "schema": {
+        "type": "object",
+        "patternProperties": {
+            r"\.(gte|gt|lte|lt)$": {"type": "string", "pattern": r"^-?[0-9]{1,9}(\.[0-9]+)?$"}
+        },
+        "additionalProperties": {"type": "string"},
+    },
+    "description": (
+        "any other name is a field: a key of `extra`, one of the resource's attributes, and as"
+        " docs/search.md has it; `not.` before it says what it must not be, and `.gte`, `.gt`,"
+        " `.lte` or `.lt` behind it compares numbers"
+    ),
 }
 
 

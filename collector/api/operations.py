@@ -123,6 +123,13 @@ OPERATIONS = (
         failures={400: "`column` is not one of those allowed"} | _WRONG | _AWAY,
     ),
     Operation(
+        path=f"{LOGS}/completion",
+        summary="What may stand at a place of a search",
+        query=p.Completion,
+        answer=s.Completions,
+        failures=_WRONG | _AWAY,
+    ),
+    Operation(
         path=f"{LOGS}/console-fields",
         summary="How a console marks the ids in its lines",
         answer=s.ConsoleFields,

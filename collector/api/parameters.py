@@ -120,7 +120,12 @@ class Query(Conditions, frozen=True, kw_only=True):
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     offset: Annotated[
-        int, msgspec.Meta(ge=0, le=INT64, description="how many to pass over; a cursor is quicker")
+        int,
+        msgspec.Meta(
+            ge=0,
+            le=INT64,
+            description="how many to pass over; counts only without a cursor, which is quicker",
+        ),
     ] = 0
     cursor: Annotated[
         str | None,
@@ -169,12 +174,10 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
 
     q: Annotated[str, msgspec.Meta(description="a search, finished or not")] = ""
     at: Annotated[
-        int | None,
+        Annotated[int, msgspec.Meta(ge=1, le=INT32)] | None,
         msgspec.Meta(
-            ge=1,
-            le=INT32,
             description="the column of the cursor: 1 is before the first character; by default"
-            " the end",
+            " the end"
         ),
     ] = None
 

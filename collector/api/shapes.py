@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from collector.search.completion import Suggestion  # noqa: TC001  the same
 from storage.entries import Entry  # noqa: TC001  msgspec reads the annotations
 
 
@@ -50,6 +51,16 @@ class ColumnValues(msgspec.Struct, frozen=True, kw_only=True):
     values: list[str | float]
 
 
+class Completions(msgspec.Struct, frozen=True, kw_only=True):
+    """What may stand at a place of a search, the likeliest first."""
+
+    column: Annotated[
+        int, msgspec.Meta(description="where the text begins whose place an item takes, from 1")
+    ]
+    length: Annotated[int, msgspec.Meta(description="of that text, in characters")]
+    items: list[Suggestion]
+
+
 class ConsoleField(msgspec.Struct, frozen=True, kw_only=True):
     """How a console marks one ``name=value`` in a line."""
 
@@ -81,16 +92,6 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["ready"] = "ready"
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the text of a search is wrong."""
-
-    column: Annotated[int, msgspec.Meta(description="of characters, from 1")]
-    length: Annotated[int, msgspec.Meta(description="in characters")]
-    expected: str
-    found: str
-    suggestion: Annotated[str | None, msgspec.Meta(description="what may have been meant")]
-
-
 class Detail(msgspec.Struct, frozen=True, kw_only=True):
     """One thing wrong with a request, and where."""
 
@@ -99,7 +100,11 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True):
     msg: str
     input: Any = None
     ctx: Annotated[
-        Place | msgspec.UnsetType, msgspec.Meta(description="only of a search in `q`")
+        dict[str, Any] | msgspec.UnsetType,
+        msgspec.Meta(
+            description="of a search: `column` (from 1) and `length` of what is wrong, in"
+            " characters, `expected`, `found`, and `suggestion` or null"
+        ),
     ] = msgspec.UNSET
 
 

@@ -9,7 +9,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
-from collector.api import openapi
+from collector.api import cursors, openapi
+from collector.search import written
+from tests.searching import searches
+from tests.unit.collector.test_api_cursors import CURSOR
 
 # What takes records in stores them whatever is wrong with a value: it says so in its answer.
 TAKING_IN = ["/api/v1/logs/ingest", "/api/v1/logs/ingest/batch", "/v1/logs"]
@@ -29,6 +32,8 @@ CONFIG = SchemathesisConfig.from_dict(
 )
 SCHEMA = schemathesis.openapi.from_dict(openapi.document(), config=CONFIG)
 
+schemathesis.openapi.format("pixsim-search", searches.map(written).filter(bool))
+schemathesis.openapi.format("pixsim-cursor", st.just(cursors.written(CURSOR)))
 schemathesis.openapi.media_type(
     openapi.PROTOBUF,
     st.builds(

@@ -157,6 +157,27 @@ async def test_no_search(get):
     }
 
 
+async def test_completion(pool, get):
+    """
+    What may stand at a place comes with the place: fields, or values with their number.
+    """
+    await store(pool, record(service="worker"), record(service="web"), record(service="worker"))
+    field = await get("/completion", {"q": "serv x", "at": "5"})
+    value = await get("/completion", {"q": "x service:w"})
+    nothing = await get("/completion")
+
+    assert (1, 4, "service:") == (field["column"], field["length"], field["items"][0]["text"])
+    assert value == {
+        "column": 11,
+        "length": 1,
+        "items": [
+            {"text": "worker", "kind": "value", "count": 2},
+            {"text": "web", "kind": "value", "count": 1},
+        ],
+    }
+    assert {"field", "keyword"} == {item["kind"] for item in nothing["items"]}
+
+
 async def test_totals(pool, get):
     """
     The total may be estimated or left out.
