@@ -9,6 +9,7 @@ import datetime as dt
 import msgspec
 import pytest
 
+from collector.search import parse
 from storage import fields, pages
 from storage.entries import Entry
 from storage.errors import Unavailable
@@ -446,6 +447,22 @@ class Explained:
         ),
         pytest.param(
             lambda r: pages.first(r, Severity(17, 20), now=NOON, limit=9), id="page of errors"
+        ),
+        *(
+            pytest.param(
+                lambda r, t=text: pages.first(r, parse(t), now=NOON, limit=9), id=f"page of {text}"
+            )
+            for text in (
+                "job_id:(77 OR ingestion-99 OR 78)",
+                "request_id:(8f14e45fceea167a5a36dedd4bea2543 OR x)",
+                "trace_id:8F14E45FCEEA167A5A36DEDD4BEA2543",
+                "trace_id:8f14e45fce*",
+                "level>=error",
+                "level:error service:api",
+                "severity_number>=17",
+                "user_id:5 OR artifact_id:5",
+                "job_id:77 -level:error last:1h",
+            )
         ),
         pytest.param(
             lambda r: pages.first(r, EVERYTHING, now=NOON, limit=100, total="none"),
