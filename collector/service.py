@@ -134,12 +134,8 @@ def _listeners(config: Config, write: Submit, reader: Reader) -> list[Listener]:
 
 def _chores(pool: database.Pool, postgres: Postgres) -> list[Chore]:
     async def maintain() -> list[str]:
-        return await partitions.maintain(
-            pool,
-            dt.datetime.now(dt.UTC).date(),
-            ahead=postgres.partitions_ahead,
-            keep=None,
-        )
+        today = dt.datetime.now(dt.UTC).date()
+        return await partitions.maintain(pool, today, ahead=postgres.partitions_ahead)
 
     return [
         # Without it rows go to the default partition meanwhile.

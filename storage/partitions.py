@@ -1,5 +1,5 @@
 """
-Partitions: made ahead of time, emptied out of the default one, dropped when they are old.
+Partitions: made ahead of time, emptied out of the default one, and dropped.
 
 A partition holds one UTC day and is named for it: ``log_entries_20251113``.
 """
@@ -25,11 +25,9 @@ EARLIEST = dt.date(2000, 1, 1)  # rows from before stay in the default partition
 TABLES = (("log_entries_days", "log_entries", "timestamp"), ("ledger", "ledger", "received_at"))
 
 
-async def maintain(
-    pool: asyncpg.Pool, today: dt.date, *, ahead: int, keep: int | None
-) -> list[str]:
+async def maintain(pool: asyncpg.Pool, today: dt.date, *, ahead: int) -> list[str]:
     """
-    Make partitions up to *ahead* days from *today*, drop those older than *keep* days.
+    Make partitions up to *ahead* days from *today*.
 
     Rows that came without a partition for their day are moved out of the default one.
     Gives what was done, a line each; nothing where another process does it now.
@@ -46,8 +44,6 @@ async def maintain(
                 done = []
                 for parent, table, column in TABLES:
                     done += await _make(connection, parent, table, column, today, ahead)
-                    if keep is not None:
-                        done += await _drop_old(connection, table, column, today - keep * DAY)
                 return done
             finally:
                 await connection.execute("RESET lock_timeout")
@@ -117,22 +113,6 @@ async def _make_day(
         )
         await roll_ups.watch(connection, table, name, first, end)
     return int(status.rsplit(maxsplit=1)[-1])
-
-
-async def _drop_old(
-    connection: PoolConnectionProxy[asyncpg.Record], table: str, column: str, oldest: dt.date
-) -> list[str]:
-    done = []
-    for day in sorted(day for day in await days(connection, table) if day < oldest):
-        async with connection.transaction():
-            await drop(connection, table, day)
-        done.append(f"dropped {table}_{day:%Y%m%d}")
-    status = await connection.execute(
-        f"DELETE FROM {table} WHERE {column} < $1", min(start(EARLIEST), start(oldest))
-    )
-    if status != "DELETE 0":
-        done.append(f"deleted {status.split()[-1]} rows from {table}_default")
-    return done
 
 
 async def drop(connection: PoolConnectionProxy[asyncpg.Record], table: str, day: dt.date) -> None:

@@ -53,7 +53,7 @@ async def fill(dsn):
                 known.append(random.Random(done).choice(found))
                 await log_writer.submit(Batch(receiver="bench", records=found))
                 done += step
-        await partitions.maintain(pool, dt.datetime.now(dt.UTC).date(), ahead=1, keep=None)
+        await partitions.maintain(pool, dt.datetime.now(dt.UTC).date(), ahead=1)
         await pool.execute("VACUUM ANALYZE log_entries")
     return known
 

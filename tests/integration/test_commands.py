@@ -49,7 +49,7 @@ def _run(database, tmp_path, monkeypatch, capsys):
                 record(timestamp=NOW - 40 * DAY, msg="d", extra={"job_id": "ingestion-55"}),
                 record(timestamp=NOW - 40 * DAY, msg="e", request_id="r", **debug),
             )
-            await partitions.maintain(pool, NOW.date(), ahead=0, keep=None)
+            await partitions.maintain(pool, NOW.date(), ahead=0)
 
     asyncio.run(fill())
 

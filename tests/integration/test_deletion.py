@@ -16,7 +16,7 @@ USER = AnyOf((Equals("user_id", (12, "12")), Equals("extra.user.id", ("12",))))
 
 
 async def days(pool):
-    await partitions.maintain(pool, NOON.date(), ahead=0, keep=None)
+    await partitions.maintain(pool, NOON.date(), ahead=0)
 
 
 async def test_all_of_an_id_goes(pool):

@@ -36,7 +36,7 @@ def ago(days, **fields):
 
 async def days(pool):
     """Make a partition for every day that has records, and today's."""
-    await partitions.maintain(pool, TODAY, ahead=0, keep=None)
+    await partitions.maintain(pool, TODAY, ahead=0)
 
 
 async def apply(pool, policy, *, now=NOON, **options):

@@ -26,8 +26,8 @@ async def test_days_are_made_ahead(pool):
     """
     Every day from yesterday to the last one ahead has a partition, and only once.
     """
-    first = await partitions.maintain(pool, TODAY, ahead=2, keep=None)
-    second = await partitions.maintain(pool, TODAY, ahead=2, keep=None)
+    first = await partitions.maintain(pool, TODAY, ahead=2)
+    second = await partitions.maintain(pool, TODAY, ahead=2)
     found = await partitions.days(pool, "log_entries")
 
     assert {TODAY + n * partitions.DAY for n in (-1, 0, 1, 2)} == found
@@ -46,7 +46,7 @@ async def test_stray_rows_move_out_of_the_default_partition(pool):
         record(msg="3 absurd", timestamp=dt.datetime(2554, 7, 21, tzinfo=dt.UTC)),
         record(msg="4 ancient", timestamp=dt.datetime(1, 1, 1, tzinfo=dt.UTC)),
     )
-    await partitions.maintain(pool, TODAY, ahead=1, keep=None)
+    await partitions.maintain(pool, TODAY, ahead=1)
 
     assert await where(pool) == [
         ("log_entries_20251004", "1 late"),
@@ -60,7 +60,7 @@ async def test_indexes_are_on_every_partition(pool):
     """
     A partition made from the default one has all indexes of the table.
     """
-    await partitions.maintain(pool, TODAY, ahead=0, keep=None)
+    await partitions.maintain(pool, TODAY, ahead=0)
     counts = await pool.fetch(
         "SELECT count(*) FROM pg_indexes WHERE tablename IN"
         " ('log_entries', 'log_entries_default', 'log_entries_20251113') GROUP BY tablename"
@@ -70,30 +70,13 @@ async def test_indexes_are_on_every_partition(pool):
     assert len({row[0] for row in counts}) == 1
 
 
-async def test_old_days_are_dropped(pool):
-    """
-    Days older than those kept are dropped whole, strays among them too.
-    """
-    await store(
-        pool,
-        record(msg="1 old", timestamp=NOON - dt.timedelta(days=31)),
-        record(msg="2 last kept", timestamp=NOON - dt.timedelta(days=30)),
-        record(msg="3 ancient", timestamp=dt.datetime(1970, 1, 1, tzinfo=dt.UTC)),
-    )
-    await partitions.maintain(pool, TODAY, ahead=0, keep=None)
-    done = await partitions.maintain(pool, TODAY, ahead=0, keep=30)
-
-    assert await where(pool) == [("log_entries_20251014", "2 last kept")]
-    assert done == ["dropped log_entries_20251013", "deleted 1 rows from log_entries_default"]
-
-
 async def test_only_one_does_the_housekeeping(database, pool):
     """
     Of many collectors one makes and drops partitions at a time; the others do nothing.
     """
     other = await asyncpg.connect(database)
     await other.fetchval("SELECT pg_advisory_lock($1)", partitions.LOCK)
-    while_locked = await partitions.maintain(pool, TODAY, ahead=0, keep=None)
+    while_locked = await partitions.maintain(pool, TODAY, ahead=0)
     await other.close()
 
     assert while_locked == []

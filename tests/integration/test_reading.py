@@ -44,7 +44,7 @@ async def test_a_query_reads_all_that_is_ours(pool, readers):
     """
     The role of queries may read every table and view that a migration made.
     """
-    await partitions.maintain(pool, NOON.date(), ahead=0, keep=None)
+    await partitions.maintain(pool, NOON.date(), ahead=0)
     await store(pool, record(msg="x"))
     ours = await pool.fetch(
         "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm')"

@@ -11,6 +11,9 @@ import asyncpg
 import pytest
 
 from storage import counts, partitions, roll_ups
+from storage.deletion import Actor
+from storage.expiry import Expiry
+from storage.retention import Policy
 from storage.where import Where
 from tests.builders import NOON, record
 from tests.stored import store
@@ -84,7 +87,7 @@ async def in_roll_ups(pool):
 @pytest.fixture(name="days")
 async def _days(pool):
     """Partitions of two days, and roll-ups that are ready."""
-    await partitions.maintain(pool, TODAY, ahead=0, keep=None)
+    await partitions.maintain(pool, TODAY, ahead=0)
     await roll_ups.count(pool)
 
 
@@ -94,7 +97,7 @@ async def test_rows_that_were_here_before(pool):
     roll-ups before.
     """
     await store(pool, record(), record(timestamp=NOON - DAY), record(timestamp=NOON - 99 * DAY))
-    await partitions.maintain(pool, TODAY, ahead=0, keep=None)
+    await partitions.maintain(pool, TODAY, ahead=0)
     await store(pool, record(service="later"))
     before = await counts.rolled(pool)
     done = await roll_ups.count(pool)
@@ -249,7 +252,7 @@ async def test_moving_strays_changes_no_count(pool):
     await store(pool, record(timestamp=old), record(timestamp=old))
     await roll_ups.count(pool)
     await store(pool, record(timestamp=old))
-    await partitions.maintain(pool, TODAY, ahead=0, keep=None)
+    await partitions.maintain(pool, TODAY, ahead=0)
     moved = await agreed(pool)
     done = await roll_ups.count(pool)
     await pool.execute("DELETE FROM log_entries_default")
@@ -258,15 +261,21 @@ async def test_moving_strays_changes_no_count(pool):
     assert 3 == moved == await agreed(pool) == await in_roll_ups(pool)
 
 
+async def expired(pool, today):
+    """Keep a day beside *today*."""
+    applied = Expiry(Policy(days=1), Actor("me", "a test"))
+    await applied.apply(pool, partitions.start(today), lambda _: None)
+
+
 @pytest.mark.usefixtures("days")
 async def test_dropped_partition(pool):
     """
     With a partition go its counts, by the housekeeping at once, by hand at the next counting.
     """
     await store(pool, record(), record(timestamp=NOON - DAY), record(timestamp=NOON + DAY))
-    await partitions.maintain(pool, TODAY, ahead=1, keep=None)
+    await partitions.maintain(pool, TODAY, ahead=1)
     await roll_ups.count(pool)
-    await partitions.maintain(pool, TODAY + DAY, ahead=0, keep=1)
+    await expired(pool, TODAY + DAY)
     dropped = await agreed(pool)
     await pool.execute("DROP TABLE log_entries_20251113")
     while_unknown = await counts.rolled(pool)
@@ -428,7 +437,9 @@ async def test_at_every_moment(pool, database):  # noqa: C901
     async def keeps():
         # today goes on, so that partitions are made of strays, and dropped
         today = TODAY + some.randrange(3) * DAY
-        await partitions.maintain(pool, today, ahead=1, keep=some.choice([None, 2]))
+        await partitions.maintain(pool, today, ahead=1)
+        if some.random() < 0.5:
+            await expired(pool, today - DAY)
 
     async def counting():
         await roll_ups.count(pool)

@@ -45,7 +45,7 @@ def _many(server):
 
 async def made(dsn):
     async with database.connected(dsn, size=1) as pool:
-        await partitions.maintain(pool, DAYS[1].date(), ahead=1, keep=None)
+        await partitions.maintain(pool, DAYS[1].date(), ahead=1)
 
 
 def scanned(plan):
