@@ -28,6 +28,7 @@ class PixsimInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         return ()
 
     def _instrument(self, **_options: Any) -> None:
+        alone()
         configure_logging()
         configure_stdlib_root_logger()
 
@@ -36,3 +37,21 @@ class PixsimInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         structlog.reset_defaults()
         root = logging.getLogger()
         root.handlers[:] = [each for each in root.handlers if not isinstance(each, OTelHandler)]
+
+
+def alone() -> None:
+    """
+    Take OpenTelemetry's own structlog instrumentation out, where that is installed too.
+
+    Else each event would be exported twice. It may come before ours or after it, so that this
+    is also what the entry point ``opentelemetry_post_instrument`` names.
+    """
+    try:
+        from opentelemetry.instrumentation.structlog import (  # noqa: PLC0415  rarely there
+            StructlogInstrumentor,
+        )
+    except ImportError:
+        return
+    other = StructlogInstrumentor()
+    if other.is_instrumented_by_opentelemetry:
+        other.uninstrument()
