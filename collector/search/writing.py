@@ -43,6 +43,8 @@ def quoted(text: str) -> str:
 
 def name(field: str) -> str:
     """Write a field's name, as short as it can be."""
+    if "." not in field and field not in KINDS:
+        field = f"extra.{field}"
     place, _, key = field.partition(".")
     short = key if place == "extra" and "." not in key and key not in KINDS else field
     if short != field and (short == "last" or meant(short)):

@@ -196,6 +196,7 @@ def test_names_that_are_near_a_columns():
     """
     assert Equals("extra.servcie", ("x",)) == parse("extra.servcie:x")
     assert "extra.servcie:x" == written(Equals("extra.servcie", ("x",)))
+    assert "extra.servcie:x" == written(Equals("servcie", ("x",)))
 
 
 @pytest.mark.parametrize(
