@@ -57,11 +57,12 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
         dsn = stack.enter_context(_database(postgres))
         if postgres.migrate_at_start:
             await asyncio.to_thread(migrate.upgrade, dsn)
-        # Three pools: however many queries run, commits have their connections,
+        # A pool for each: however many queries run, commits and probes have their connections,
         pool = await stack.enter_async_context(
             database.connected(dsn, size=postgres.connections, init=writer.prepare)
         )
         readers = await stack.enter_async_context(database.reading(dsn, size=READERS))
+        probing = await stack.enter_async_context(database.connected(dsn, size=1))
         # and whatever housekeeping waits for, queries have theirs.
         keepers = await stack.enter_async_context(database.connected(dsn, size=KEEPERS))
         await stack.enter_async_context(housekeeping(_chores(keepers, postgres)))
@@ -72,7 +73,7 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
         telemetry.in_flight_bytes.set_function(lambda: in_flight.held)
         urls = await stack.enter_async_context(
             listening(
-                _listeners(config, log_writer.submit, Reader(readers)),
+                _listeners(config, log_writer.submit, Reader(readers, probing=probing)),
                 in_flight,
                 shutdown_timeout=config.service.shutdown_timeout,
             )

@@ -52,15 +52,22 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 class Reader:
-    """Answers questions about the stored records; *timeout* is in seconds, a statement."""
+    """
+    Answers questions about the stored records; *timeout* is in seconds, a statement.
 
-    def __init__(self, pool: asyncpg.Pool, *, timeout: float = 30.0) -> None:
+    *probing* has the connection of `ping`, which so doesn't wait for slow questions.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool, *, timeout: float = 30.0, probing: asyncpg.Pool | None = None
+    ) -> None:
         self._pool = pool
+        self._probing = probing or pool
         self._timeout = timeout
 
     def within(self, timeout: float) -> Reader:
         """Give a reader of the same records with another limit."""
-        return Reader(self._pool, timeout=timeout)
+        return Reader(self._pool, timeout=timeout, probing=self._probing)
 
     async def job(self, job: int | str, *, expand: bool = False) -> Trace:
         """Give the entries of a job, oldest first; *expand* as for `request`."""
@@ -122,7 +129,7 @@ class Reader:
     async def ping(self, *, timeout: float) -> None:  # noqa: ASYNC109  also of the connecting
         """Return when the database answers within *timeout* seconds, or raise Unavailable."""
         with translated():
-            async with self._pool.acquire(timeout=timeout) as connection:
+            async with self._probing.acquire(timeout=timeout) as connection:
                 await connection.fetchval("SELECT 1", timeout=timeout)
 
     async def _trace(self, name: str, value: str | int, *, expand: bool) -> Trace:

@@ -28,8 +28,11 @@ RUNNING = (
 @asynccontextmanager
 async def serving(database, **config):
     api = Api(endpoint="127.0.0.1:0", **config)
-    async with connections.reading(database, size=2) as pool:
-        offered = routes(api, Reader(pool), now=lambda: NOON)
+    async with (
+        connections.reading(database, size=2) as pool,
+        connections.reading(database, size=1) as probing,
+    ):
+        offered = routes(api, Reader(pool, probing=probing), now=lambda: NOON)
         listening = server.listening(
             [server.Listener(api, offered)], InFlight(1_000), shutdown_timeout=2
         )
@@ -59,6 +62,23 @@ async def test_a_query_ends_with_who_asked_it(database, pool, path):
                 await until(pool, 0)
         async with client.get(LOGS + path) as response:
             assert response.status == 200
+
+
+async def test_slow_queries_are_no_illness(database, pool):
+    """
+    While slow queries have all connections the collector is still healthy and ready.
+    """
+    async with serving(database) as client, pool.acquire() as locking:
+        async with locking.transaction():
+            await locking.execute("LOCK TABLE log_entries")
+            asking = [asyncio.create_task(client.get(f"{LOGS}/query")) for _ in range(4)]
+            await until(pool, 2)
+            async with client.get("/health") as health, client.get("/ready") as ready:
+                found = (await health.json())["status"], ready.status
+        for answer in await asyncio.gather(*asking):
+            answer.release()
+
+    assert found == ("healthy", 200)
 
 
 async def test_a_slow_query_ends(database, pool):
