@@ -32,6 +32,7 @@ examples:
   pixsim-collector serve --config config.yaml
   pixsim-collector demo                       send it something, and learn where to look
   pixsim-collector trace job 123              what happened to it
+  pixsim-collector retention --dry-run        what is too old to be kept
 """
 
 
