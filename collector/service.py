@@ -17,7 +17,7 @@ from collector.correlation import Correlation
 from collector.housekeeping import Chore, housekeeping
 from collector.pipeline import pipeline
 from collector.server import Listener, listening
-from storage import database, embedded, migrate, partitions, roll_ups, writer
+from storage import database, embedded, migrate, partitions, roll_ups, sealing, writer
 from storage.reader import Reader
 
 if TYPE_CHECKING:
@@ -138,10 +138,16 @@ def _chores(pool: database.Pool, postgres: Postgres) -> list[Chore]:
         today = dt.datetime.now(dt.UTC).date()
         return await partitions.maintain(pool, today, ahead=postgres.partitions_ahead)
 
+    sealer = sealing.Sealer(pool)
+
+    async def seal() -> list[str]:
+        return await sealer.seal(dt.datetime.now(dt.UTC))
+
     return [
         # Without it rows go to the default partition meanwhile.
         Chore(name="partitions", interval=600, do=maintain, before=True),
         # What isn't counted yet, each question counts for itself.
         Chore(name="roll_ups", interval=3, do=lambda: roll_ups.count(pool)),
         deletions.expiring(pool, postgres.retention.policy),
+        *([Chore(name="text_index", interval=600, do=seal)] if postgres.text_index else []),
     ]

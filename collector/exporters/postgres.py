@@ -26,6 +26,7 @@ class Postgres(Section, frozen=True, kw_only=True):
     max_in_flight_bytes: Bytes = 256 * 1024 * 1024  # of all requests from arrival to answer
     migrate_at_start: bool = True
     partitions_ahead: Annotated[int, msgspec.Meta(ge=1, le=366, description="days")] = 7
+    text_index: bool = True  # of the days that are over, for searches; as large as 2/3 of them
     retention: Retention = Retention()
 
     __repr__ = secrets.represent
