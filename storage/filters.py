@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # What of a key's text is its number: all of it, or what `collector.values` wrapped.
 NUMBER = r'^(?:\{"\$double": ")?([+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,3})?)(?:"\})?$'
+PLAIN_NUMBER = r"^[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,3})?$"
 LONGEST_NUMBER = 400  # characters; numeric has room for every one of these
 
 
@@ -75,10 +76,7 @@ def _(search: s.Compare, found: Where, _now: dt.datetime) -> str:
     return fields.holds(
         found,
         wanted,
-        lambda each: (
-            f"CASE WHEN length({each}) <= {LONGEST_NUMBER}"
-            f" THEN substring({each} FROM '{NUMBER}')::numeric END {search.operator} {value}"
-        ),
+        lambda each: f"{number(each)} {search.operator} {value}",
     )
 
 
@@ -156,6 +154,16 @@ def _opaque(condition: str) -> str:
 @condition.register
 def _(search: s.Last, found: Where, now: dt.datetime) -> str:
     return f"timestamp >= {found.bind(now - search.span)}"
+
+
+def number(text: str) -> str:
+    """Give the number that an expression's text is, as a numeric, or null."""
+    # Most are plain, which is told in a third of the time that taking a part out takes.
+    return (
+        f"CASE WHEN length({text}) > {LONGEST_NUMBER} THEN NULL"
+        f" WHEN {text} ~ '{PLAIN_NUMBER}' THEN {text}::numeric"
+        f" ELSE substring({text} FROM '{NUMBER}')::numeric END"
+    )
 
 
 def equals(found: Where, name: str, values: Sequence[s.Value]) -> str:

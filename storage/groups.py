@@ -11,12 +11,15 @@ from storage import fields
 if TYPE_CHECKING:
     from storage.where import Where
 
-LONGEST = 256  # characters of a value; longer ones that begin alike are one
+LONGEST = 256  # characters of a value that are told
 
 # The level in one spelling, which a search for it understands; as sent where it is none of these.
 LEVEL = (
-    "CASE WHEN severity_number BETWEEN 1 AND 24 THEN ('{trace,debug,info,warning,error,critical}'"
-    "::text[])[(severity_number + 3) / 4] ELSE lower(level) END"
+    "CASE WHEN severity_number > 24 THEN lower(level)"
+    " WHEN severity_number > 20 THEN 'critical' WHEN severity_number > 16 THEN 'error'"
+    " WHEN severity_number > 12 THEN 'warning' WHEN severity_number > 8 THEN 'info'"
+    " WHEN severity_number > 4 THEN 'debug' WHEN severity_number > 0 THEN 'trace'"
+    " ELSE lower(level) END"
 )
 
 
@@ -28,20 +31,23 @@ class Value(msgspec.Struct, frozen=True):
 
 
 def text(where: Where, name: str) -> str:
-    """Give the expression of the field's value as text, one character longer than `LONGEST`."""
+    """Give the expression of the field's value as text."""
     kind = fields.field(name).kind
     if kind == "level":
-        found = LEVEL
-    elif kind in {"id", "duration"}:  # where that is no number, extra has it
+        return LEVEL
+    if kind in {"id", "duration"}:  # where that is no number, extra has it
         kept = fields.value(where, f"extra.{name}")
-        found = f"coalesce({fields.value(where, name)}::text, {kept})"
-    else:
-        found = f"{fields.value(where, name)}::text"
-    return f"left({found}, {LONGEST + 1})"
+        return f"coalesce({fields.value(where, name)}::text, {kept})"
+    return f"{fields.value(where, name)}::text"
+
+
+def short(expression: str) -> str:
+    """Give the expression of a text's beginning, one character longer than `LONGEST`."""
+    return f"left({expression}, {LONGEST + 1})"
 
 
 def value(name: str, text: str) -> Value:
-    """Give the value that `text` has found of the field *name*."""
+    """Give the value that *text*, of `short`, is of the field *name*."""
     if len(text) > LONGEST:
         return Value(text[:LONGEST], cut=True)
     kinds = {"id": int, "number": int, "duration": float}

@@ -85,10 +85,6 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
     since: dt.datetime  # *start*, or where the time limit has ended it
 
 
-class TooMany(ValueError):
-    """The interval gives more buckets than an answer has."""
-
-
 class _Question(msgspec.Struct, frozen=True):
     search: Search  # without its time
     start: dt.datetime
@@ -116,23 +112,35 @@ async def histogram(
     """
     Count what *search* finds, by at most *buckets* of time or by *interval*, and by a field.
 
-    The *most* frequent values of the field *by* have counts of their own.
-
-    Raises:
-        TooMany: *interval* gives more than `MOST_BUCKETS`.
+    The *most* frequent values of the field *by* have counts of their own. Of more than
+    `MOST_BUCKETS` the last ones are counted.
     """
+    start, end, others = bounded(search, now)
+    size = interval or _nice(end - start, buckets)
+    starts = divided(start, end, size, MOST_BUCKETS)
+    first = max(start, starts[0]) if starts else start
+    asked = _Question(others, first, end, size, by, most, now)
+    rows, since, rolled = await _counted(reader, asked) if starts else ([], first, False)
+    found = _gathered(asked, starts, rows, since, rolled=rolled)
+    return msgspec.structs.replace(found, start=start)
+
+
+def bounded(search: Search, now: dt.datetime) -> tuple[dt.datetime, dt.datetime, Search]:
+    """Give the time to look at, from its start to before its end, and what else is asked for."""
     span, others = counts.divided(search, now)
     end = span.end or now
-    start = max(span.start or max(end, ORIGIN + LAST) - LAST, ORIGIN)
-    size = interval or _nice(end - start, buckets)
-    first = (start - ORIGIN) // size * size + ORIGIN
-    number = max(-((first - end) // size), 0) if start < end else 0
-    if number > MOST_BUCKETS:
-        raise TooMany(f"{number} buckets, more than {MOST_BUCKETS}")
-    asked = _Question(others, start, end, size, by, most, now)
-    rows, since, rolled = await _counted(reader, asked) if number else ([], start, False)
-    starts = [first + n * size for n in range(number)]
-    return _gathered(asked, starts, rows, since, rolled=rolled)
+    return max(span.start or max(end, ORIGIN + LAST) - LAST, ORIGIN), end, others
+
+
+def divided(
+    start: dt.datetime, end: dt.datetime, size: dt.timedelta, most: int
+) -> list[dt.datetime]:
+    """Give the starts of the last *most* buckets, *size* long, that have the time between."""
+    if start >= end:
+        return []
+    first = (start - ORIGIN) // size
+    number = -((ORIGIN - end) // size) - first
+    return [ORIGIN + (first + n) * size for n in range(max(0, number - most), number)]
 
 
 def _nice(length: dt.timedelta, buckets: int) -> dt.timedelta:
@@ -173,7 +181,7 @@ async def _ranked(
 ) -> list[Any]:
     where = Where()
     condition = filters.condition(asked.search, where, asked.now)
-    value = groups.text(where, asked.by)
+    value = groups.short(groups.text(where, asked.by))
     size, origin = where.bind(asked.interval), where.bind(ORIGIN)
 
     def bucket(column: str) -> str:

@@ -63,7 +63,7 @@ class Reader:
     ) -> None:
         self._pool = pool
         self._probing = probing or pool
-        self._timeout = timeout
+        self.timeout = timeout
 
     def within(self, timeout: float) -> Reader:
         """Give a reader of the same records with another limit."""
@@ -158,15 +158,15 @@ class Reader:
         Other questions than those here, in modules of their own, are asked through it.
         """
         with translated():
-            async with self._pool.acquire(timeout=self._timeout) as connection:
-                milliseconds = max(1, int(self._timeout * 1000))
+            async with self._pool.acquire(timeout=self.timeout) as connection:
+                milliseconds = max(1, int(self.timeout * 1000))
                 await connection.execute(BEGIN.format(milliseconds=milliseconds, plan=plan))
                 try:
                     await connection.execute(STILL)
                     yield connection
                 except asyncpg.QueryCanceledError as exc:
                     raise Unavailable(
-                        f"the query took longer than {self._timeout:g} s; narrow it, by time best"
+                        f"the query took longer than {self.timeout:g} s; narrow it, by time best"
                     ) from exc
                 finally:
                     await connection.execute("ROLLBACK")
