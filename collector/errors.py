@@ -6,6 +6,7 @@ What can go wrong with a request, told by what its sender should do.
   + Unprocessable       422 it is JSON, but not of the endpoint's shape (native and query API)
   + TooLarge            413 it, or what it inflates to, is over the limit
   + UnsupportedMedia    415 its Content-Type or Content-Encoding is not one we read
+  + NotInstalled        501 it wants an optional part that this collector lacks
 
 Storage's own errors (`storage.errors`) say the rest; `collector.server` turns all of
 them into answers, in the shape that the path's protocol wants.
@@ -74,3 +75,10 @@ class UnsupportedMedia(RequestError):
     def __init__(self, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
         self.headers = headers or {}
+
+
+class NotInstalled(RequestError):
+    """It wants an optional part of the collector that is not installed here."""
+
+    status = 501
+    reason = "not_installed"

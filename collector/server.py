@@ -25,14 +25,13 @@ from storage.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
-    from aiohttp.typedefs import Middleware
-
     from collector.sections import Cors, HttpServer
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
 STOPPING = web.AppKey("stopping", list[bool])
+CORS: web.AppKey[Callable[[web.Request], dict[str, str]]] = web.AppKey("cors")
 UNDER_WAY = web.AppKey("under_way", set[asyncio.Task[web.StreamResponse]])
 
 QUESTIONS = {"GET", "HEAD"}
@@ -58,8 +57,8 @@ async def body(request: web.Request, *, limit: int) -> bytes:
 def create_app(listeners: Iterable[Listener], in_flight: InFlight) -> web.Application:
     """Make the application that serves *listeners*, with errors, CORS and request ids."""
     listeners = list(listeners)
-    cors = _cors([listener.server.cors for listener in listeners])
-    app = web.Application(middlewares=[_to_the_end, _answered(cors)])
+    app = web.Application(middlewares=[_to_the_end, _answered])
+    app[CORS] = _cors([listener.server.cors for listener in listeners])
     app[IN_FLIGHT] = in_flight
     app[STOPPING] = []
     app[UNDER_WAY] = set()
@@ -139,37 +138,39 @@ async def _to_the_end(request: web.Request, handler: Handler) -> web.StreamRespo
     return await asyncio.shield(task)
 
 
-def _answered(cors: Callable[[web.Request], dict[str, str]]) -> Middleware:
-    """Give the middleware through which every answer leaves."""
-
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        response: web.StreamResponse
-        try:
-            if request.app[STOPPING]:
-                raise Unavailable("the collector is stopping")
-            if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-                response = web.Response(status=204)
-            else:
-                response = await handler(request)
-        except Exception as exc:  # noqa: BLE001  one request's failure must not be another's
-            response = answers.failure(request, exc)
-            if request.method == "POST":
-                telemetry.requests_refused.labels(_route(request), answers.reason(exc)).inc()
-        finally:
-            request.app[IN_FLIGHT].release(request)
+@web.middleware
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let every answer leave through here."""
+    response: web.StreamResponse
+    try:
         if request.app[STOPPING]:
-            response.force_close()
-        telemetry.requests.labels(request.method, _route(request), response.status).inc()
-        if not response.prepared:
-            response.headers["X-Request-ID"] = _request_id(request, "X-Request-ID")
-            if "X-Trace-ID" in request.headers:
-                response.headers["X-Trace-ID"] = _request_id(request, "X-Trace-ID")
-            if "Origin" in request.headers:
-                response.headers.update(cors(request))
-        return response
+            raise Unavailable("the collector is stopping")
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            response = web.Response(status=204)
+        else:
+            response = await handler(request)
+    except Exception as exc:  # noqa: BLE001  one request's failure must not be another's
+        response = answers.failure(request, exc)
+        if request.method == "POST":
+            telemetry.requests_refused.labels(_route(request), answers.reason(exc)).inc()
+    finally:
+        request.app[IN_FLIGHT].release(request)
+    if request.app[STOPPING]:
+        response.force_close()
+    telemetry.requests.labels(request.method, _route(request), response.status).inc()
+    if not response.prepared:
+        response.headers.update(headers(request))
+    return response
 
-    return middleware
+
+def headers(request: web.Request) -> dict[str, str]:
+    """Give the headers that every answer has; one that is streamed takes them beforehand."""
+    found = {"X-Request-ID": _request_id(request, "X-Request-ID")}
+    if "X-Trace-ID" in request.headers:
+        found["X-Trace-ID"] = _request_id(request, "X-Trace-ID")
+    if "Origin" in request.headers:
+        found |= request.app[CORS](request)
+    return found
 
 
 def _route(request: web.Request) -> str:

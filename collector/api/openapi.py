@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
 
 from collector.api.operations import JSON, LOGS, OPERATIONS, PROTOBUF, Operation
 from collector.api.parameters import Conditions
+from collector.api.parquet import Parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # How OpenAPI says that a parameter may have any name.
 EXTRA = {
@@ -95,15 +99,13 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     if parameters := [*in_path, *in_query]:
         found["parameters"] = parameters
     if operation.body is not None:
-        content = _content(schemas[operation.body], operation)
+        content = _content(schemas[operation.body], operation.media)
         found["requestBody"] = {"required": True, "content": content}
-    found["responses"] = {
-        "200": {"description": "done", "content": _content(schemas[operation.answer], operation)}
-    } | {
-        str(status): {
-            "description": why,
-            "content": _content(schemas[operation.failure], operation),
-        }
+    answered = _content(schemas[operation.answer], operation.media)
+    # A file that can't be had is an error like any other.
+    failing = [JSON, *(each for each in operation.media if each == PROTOBUF)]
+    found["responses"] = {"200": {"description": "done", "content": answered}} | {
+        str(status): {"description": why, "content": _content(schemas[operation.failure], failing)}
         for status, why in sorted(operation.failures.items())
     }
     return found
@@ -116,9 +118,12 @@ def _id(operation: Operation) -> str:
     )
 
 
-def _content(schema: Any, operation: Operation) -> dict[str, Any]:
+def _content(schema: Any, medias: Iterable[str]) -> dict[str, Any]:
     binary = {"type": "string", "format": "binary"}
-    return {media: {"schema": binary if media == PROTOBUF else schema} for media in operation.media}
+    return {
+        media: {"schema": binary if media in {PROTOBUF, Parquet.media} else schema}
+        for media in medias
+    }
 
 
 def _parameters(schema: dict[str, Any] | None, place: str) -> list[dict[str, Any]]:

@@ -9,12 +9,16 @@ import msgspec
 from collector.api import otlp_shapes as o
 from collector.api import parameters as p
 from collector.api import shapes as s
+from collector.api import statistics_shapes as st
+from collector.api.formats import Csv, JsonLines
+from collector.api.parquet import Parquet
 from collector.receivers import otlp, pixsim
 from storage.entries import Entry
 
 LOGS = "/api/v1/logs"
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 HTML, TEXT = "text/html", "text/plain"
+FILES = (JsonLines.media, Csv.media, Parquet.media)
 OTLP_ENDPOINT = otlp.Http().endpoint
 
 
@@ -128,6 +132,35 @@ OPERATIONS = (
         query=p.Completion,
         answer=s.Completions,
         failures=_WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{LOGS}/histogram",
+        summary="How many records there are, by time and the values of a field",
+        query=st.Histogram,
+        answer=st.Counted,
+        failures=_WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{LOGS}/facets",
+        summary="The most frequent values of many fields",
+        query=st.Facets,
+        answer=st.Faceted,
+        failures=_WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{LOGS}/stats",
+        summary="How the numbers of fields are spread, by groups and time",
+        query=st.Stats,
+        answer=st.Spread,
+        failures=_WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{LOGS}/export",
+        summary="All records of a search as a file, oldest first; the last says it is complete",
+        query=p.Export,
+        answer=str,
+        media=FILES,
+        failures={501: "Parquet is not installed"} | _WRONG | _AWAY,
     ),
     Operation(
         path=f"{LOGS}/console-fields",

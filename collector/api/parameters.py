@@ -169,6 +169,22 @@ class Fields(Conditions, frozen=True, kw_only=True):
     ] = 300
 
 
+class Export(Conditions, frozen=True, kw_only=True):
+    """The parameters of ``/export``."""
+
+    format: Annotated[
+        Literal["jsonl", "csv", "spreadsheet", "parquet"],
+        msgspec.Meta(
+            description="`spreadsheet` is CSV in which no text can be taken for a formula;"
+            " `parquet` is an optional part of the collector"
+        ),
+    ] = "jsonl"
+    limit: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=INT64)] | None,
+        msgspec.Meta(description="only the oldest; by default all"),
+    ] = None
+
+
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of ``/completion``."""
 
