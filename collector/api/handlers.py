@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import prometheus_client
@@ -11,6 +11,7 @@ from aiohttp import web
 
 from collector.api import console, cursors, openapi, pages, parameters, searches, statistics
 from collector.api.decoding import decode
+from collector.api.export import Exports
 from collector.api.searches import wanted
 from collector.api.shapes import (
     INCOMPLETE,
@@ -56,6 +57,7 @@ class Api(HttpServer, frozen=True, kw_only=True):
     endpoint: Endpoint = "127.0.0.1:8001"
     query_timeout: Seconds = 30.0  # of one statement; then the answer is 503
     probe_timeout: Seconds = 1.0  # of /health and /ready; launchers give up after 1.5
+    exports: Annotated[int, msgspec.Meta(ge=1, le=6)] = 2  # at a time, of the eight connections
 
 
 class Answers(msgspec.Struct, frozen=True):
@@ -197,6 +199,7 @@ def routes(
 ) -> list[web.RouteDef]:
     """Give the routes of the query API, asking *reader*; *now* is the clock, aware."""
     answers = Answers(config, reader.within(config.query_timeout), now)
+    exports = Exports(answers.reader, config.exports, now)
     # aiohttp's own pattern of a part takes no braces, in which some write ids.
     return [
         web.get(f"{PREFIX}/query", answers.query),
@@ -209,6 +212,8 @@ def routes(
         web.get(f"{PREFIX}/completion", answers.completion),
         *statistics.routes(answers.reader, now),
         web.get(f"{PREFIX}/console-fields", answers.console_fields),
+        # Nobody who asks for the head alone wants all to be read for it.
+        web.get(f"{PREFIX}/export", exports.export, allow_head=False),
         web.get("/health", answers.health),
         web.get("/ready", answers.ready),
         web.get("/metrics", metrics),

@@ -10,12 +10,15 @@ from collector.api import otlp_shapes as o
 from collector.api import parameters as p
 from collector.api import shapes as s
 from collector.api import statistics_shapes as st
+from collector.api.formats import Csv, JsonLines
+from collector.api.parquet import Parquet
 from collector.receivers import otlp, pixsim
 from storage.entries import Entry
 
 LOGS = "/api/v1/logs"
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 HTML, TEXT = "text/html", "text/plain"
+FILES = (JsonLines.media, Csv.media, Parquet.media)
 OTLP_ENDPOINT = otlp.Http().endpoint
 
 
@@ -150,6 +153,14 @@ OPERATIONS = (
         query=st.Stats,
         answer=st.Spread,
         failures=_WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{LOGS}/export",
+        summary="All records of a search as a file, oldest first; the last says it is complete",
+        query=p.Export,
+        answer=str,
+        media=FILES,
+        failures={501: "Parquet is not installed"} | _WRONG | _AWAY,
     ),
     Operation(
         path=f"{LOGS}/console-fields",
