@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from storage import filters
-from storage.entries import Entry, entry
-from storage.pages import OLDEST, selected
+from storage.entries import SELECTED, Entry, entry
+from storage.pages import OLDEST
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -41,9 +41,14 @@ async def exporting(
     """
     where = filters.where(search, now)
     tail = "" if limit is None else f"LIMIT {where.bind(limit)}::bigint"
+    # As one SELECT it could be sorted with all that is formatted; `entry` passes over a column.
+    statement = (
+        f"SELECT NULL, {SELECTED} FROM (SELECT * FROM log_entries e WHERE {where}"
+        f" ORDER BY {OLDEST} {tail}) e ORDER BY {OLDEST}"
+    )
     async with reader.reading() as connection:
         await connection.execute(ENDLESS)
-        blocks = _blocks(connection, selected(str(where), OLDEST, tail), where.arguments)
+        blocks = _blocks(connection, statement, where.arguments)
         try:
             yield blocks
         finally:

@@ -22,6 +22,7 @@ from collector.api import parquet as parquet_format
 from collector.body import InFlight
 from storage import database as connections
 from storage import export as storage_export
+from storage import pages
 from storage.entries import Entry
 from storage.reader import Reader
 from storage.search import EVERYTHING
@@ -210,6 +211,17 @@ async def test_compression(pool, get, accepted, encoding, read):
 
     assert encoding == response.headers.get("Content-Encoding")
     assert 300 == len(read(body).splitlines())
+
+
+async def test_no_limit(pool, get, monkeypatch):
+    """
+    The limit on the bytes of other answers is none of an export.
+    """
+    monkeypatch.setattr(pages, "MOST_BYTES", 1_000)
+    await store(pool, *records(50, error="x" * 100))
+    _, body = await get()
+
+    assert 50 == len(body.splitlines())
 
 
 async def test_limit(pool, get):
