@@ -126,9 +126,13 @@ async def histogram(
 
 
 def bounded(search: Search, now: dt.datetime) -> tuple[dt.datetime, dt.datetime, Search]:
-    """Give the time to look at, from its start to before its end, and what else is asked for."""
+    """
+    Give the time to look at, from its start to before its end, and what else is asked for.
+
+    Where no end is given, it is that of this minute, which is so counted like all others.
+    """
     span, others = counts.divided(search, now)
-    end = span.end or now
+    end = span.end or now - (now - ORIGIN) % -MINUTE
     return max(span.start or max(end, ORIGIN + LAST) - LAST, ORIGIN), end, others
 
 

@@ -93,7 +93,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     start: Annotated[
         dt.datetime, msgspec.Meta(description="a day before the end, where none is given")
     ]
-    end: Annotated[dt.datetime, msgspec.Meta(description="now, where none is given; exclusive")]
+    end: Annotated[
+        dt.datetime,
+        msgspec.Meta(description="exclusive; the end of this minute, where none is given"),
+    ]
     complete: Annotated[bool, msgspec.Meta(description="whether all from start to end is counted")]
     since: Annotated[
         dt.datetime, msgspec.Meta(description="from when on, where it is not complete")

@@ -180,6 +180,17 @@ async def test_empty_buckets_are_zeros(pool, reader):
     assert (start.value, start.value, NOON) == (found.start, found.since, found.end)
 
 
+async def test_this_minute(pool, reader):
+    """
+    Where no end is given, this minute is counted whole; a sender's clock may be ahead of ours.
+    """
+    await store(pool, *(record(timestamp=NOON + n * SECOND) for n in (1, 59, 60)))
+    found = await asking(reader, s.Last(HOUR), now=NOON + SECOND, interval=MINUTE)
+
+    assert (NOON + MINUTE, 2) == (found.end, found.everything.total)
+    assert NOON + SECOND - HOUR == found.start
+
+
 @pytest.mark.parametrize(
     ("last", "buckets", "interval"),
     [
