@@ -9,12 +9,21 @@ import msgspec
 import prometheus_client
 from aiohttp import web
 
-from collector.api import console, cursors, openapi, pages, parameters, searches, statistics
+from collector.api import (
+    console,
+    context,
+    cursors,
+    openapi,
+    pages,
+    parameters,
+    searches,
+    statistics,
+)
 from collector.api.decoding import decode
 from collector.api.export import Exports
+from collector.api.responses import answered
 from collector.api.searches import wanted
 from collector.api.shapes import (
-    INCOMPLETE,
     ColumnValues,
     Completions,
     FieldValues,
@@ -84,7 +93,7 @@ class Answers(msgspec.Struct, frozen=True):
             cursor = searches.read("cursor", given.cursor, cursors.read)
             page = await storage_pages.turned(self.reader, search, cursor, limit=given.limit)
         entries = msgspec.Raw(msgspec.json.encode(page.entries))  # once, though it goes out twice
-        return _json(
+        return answered(
             {
                 "logs": entries,
                 "total": page.total,
@@ -123,7 +132,7 @@ class Answers(msgspec.Struct, frozen=True):
         )
         service = given.service[-1] if given.service else None
         known = sorted({*FIELDS, *keys})
-        return _json(KnownFields(service=service, fields=known, dynamic=keys, count=count))
+        return answered(KnownFields(service=service, fields=known, dynamic=keys, count=count))
 
     async def distinct(self, request: web.Request) -> web.Response:
         """Answer with the values of a column, or of a key of ``extra``."""
@@ -133,7 +142,7 @@ class Answers(msgspec.Struct, frozen=True):
         values = await self.reader.distinct(
             given.field, wanted(given, others), now=self.now(), limit=given.limit
         )
-        return _json(FieldValues(field=given.field, count=len(values), values=values))
+        return answered(FieldValues(field=given.field, count=len(values), values=values))
 
     async def column(self, request: web.Request) -> web.Response:
         """Answer with the values of the columns that have few."""
@@ -144,7 +153,7 @@ class Answers(msgspec.Struct, frozen=True):
         values = await self.reader.distinct(
             path.column, wanted(given, others), now=self.now(), limit=given.limit
         )
-        return _json(ColumnValues(column=path.column, values=values))
+        return answered(ColumnValues(column=path.column, values=values))
 
     async def completion(self, request: web.Request) -> web.Response:
         """Answer with what may stand at a place of a search."""
@@ -162,24 +171,24 @@ class Answers(msgspec.Struct, frozen=True):
                 )
             )
             suggestions = completion.values(found, values)
-        return _json(Completions(column=found.column, length=found.length, items=suggestions))
+        return answered(Completions(column=found.column, length=found.length, items=suggestions))
 
     async def console_fields(self, _: web.Request) -> web.Response:
         """Answer with how a console marks ids."""
-        return _json(console.FIELDS)
+        return answered(console.FIELDS)
 
     async def health(self, _: web.Request) -> web.Response:
         """Answer 200 always: who polls this wants to know about the process."""
         try:
             await self.reader.ping(timeout=self.config.probe_timeout)
         except Unavailable:
-            return _json(Health(status="degraded", database="disconnected"))
-        return _json(Health(status="healthy", database="connected"))
+            return answered(Health(status="degraded", database="disconnected"))
+        return answered(Health(status="healthy", database="connected"))
 
     async def ready(self, _: web.Request) -> web.Response:
         """Answer 503 while nothing could be stored or found."""
         await self.reader.ping(timeout=self.config.probe_timeout)
-        return _json(Ready())
+        return answered(Ready())
 
 
 async def metrics(_: web.Request) -> web.Response:
@@ -211,6 +220,7 @@ def routes(
         web.get(f"{PREFIX}/distinct/{{column:[^/]+}}", answers.column),
         web.get(f"{PREFIX}/completion", answers.completion),
         *statistics.routes(answers.reader, now),
+        *context.routes(answers.reader, now),
         web.get(f"{PREFIX}/console-fields", answers.console_fields),
         # Nobody who asks for the head alone wants all to be read for it.
         web.get(f"{PREFIX}/export", exports.export, allow_head=False),
@@ -224,11 +234,4 @@ def routes(
 
 
 def _traced(trace: Trace) -> web.Response:
-    return _json(trace.entries, incomplete=CUT_TRACE if trace.cut else None)
-
-
-def _json(answer: object, *, incomplete: str | None = None) -> web.Response:
-    # The line's end is for who reads it in a terminal.
-    body = msgspec.json.encode(answer) + b"\n"
-    headers = {INCOMPLETE: incomplete} if incomplete else None
-    return web.Response(body=body, content_type="application/json", headers=headers)
+    return answered(trace.entries, incomplete=CUT_TRACE if trace.cut else None)

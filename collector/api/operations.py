@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from collector.api import context as c
 from collector.api import otlp_shapes as o
 from collector.api import parameters as p
 from collector.api import shapes as s
@@ -14,6 +15,7 @@ from collector.api.formats import Csv, JsonLines
 from collector.api.parquet import Parquet
 from collector.receivers import otlp, pixsim
 from storage.entries import Entry
+from storage.sealing import TextIndex
 
 LOGS = "/api/v1/logs"
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
@@ -153,6 +155,20 @@ OPERATIONS = (
         query=st.Stats,
         answer=st.Spread,
         failures=_WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{LOGS}/context/{{id}}",
+        summary="The records around one, oldest first",
+        in_path=c.Line,
+        query=c.Around,
+        answer=c.Surroundings,
+        failures={404: "there is no such record"} | _WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{LOGS}/text-index",
+        summary="Which days searches of text go through by an index",
+        answer=TextIndex,
+        failures=_AWAY,
     ),
     Operation(
         path=f"{LOGS}/export",

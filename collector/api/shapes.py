@@ -9,9 +9,6 @@ import msgspec
 from collector.search.completion import Suggestion  # noqa: TC001  the same
 from storage.entries import Entry  # noqa: TC001  msgspec reads the annotations
 
-# A header: why an answer has less than was asked for. Some answers are bare lists.
-INCOMPLETE = "X-Incomplete"
-
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """A page of records, newest first."""

@@ -9,8 +9,8 @@ from aiohttp import web
 
 from collector.api import statistics_shapes as s
 from collector.api.decoding import decode
+from collector.api.responses import answered
 from collector.api.searches import read, wanted
-from collector.api.shapes import INCOMPLETE
 from collector.search.mistakes import Unfit
 from collector.search.times import span
 from storage import histogram, statistics
@@ -215,6 +215,4 @@ def _numbers(spread: statistics.Spread) -> s.Numbers:
 
 
 def _json(answer: s.Answer) -> web.Response:
-    headers = {INCOMPLETE: answer.reason} if answer.reason else None
-    body = msgspec.json.encode(answer) + b"\n"
-    return web.Response(body=body, content_type="application/json", headers=headers)
+    return answered(answer, incomplete=answer.reason)
