@@ -9,7 +9,7 @@ import sys
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from collector import configfile, demo, own_log
+from collector import configfile, demo, engine, own_log
 from collector.commands import delete, expiry, store
 from collector.commands.store import PROGRAM
 from collector.configfile import Invalid
@@ -153,9 +153,10 @@ def _migrate(arguments: argparse.Namespace) -> None:
     if arguments.action == "sql":
         sys.stdout.write(migrate.upgrade_sql())
         return
-    with store.database(store.loaded(arguments)) as dsn:
+    config = store.loaded(arguments)
+    with store.database(config) as dsn:
         if arguments.action == "upgrade":
-            migrate.upgrade(dsn)
+            store.run(engine.upgrade(config.store, dsn, print))
         print(migrate.current(dsn) or "no migration")  # noqa: T201
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import sys
 from contextlib import AsyncExitStack, contextmanager
@@ -11,16 +10,17 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from collector import components, deletions, telemetry
+from collector import components, deletions, engine, telemetry
 from collector.body import InFlight
 from collector.correlation import Correlation
 from collector.housekeeping import Chore, housekeeping
 from collector.pipeline import pipeline
 from collector.server import Listener, listening
-from storage import database, embedded, migrate, partitions, roll_ups, sealing, writer
+from storage import database, embedded, partitions, roll_ups, sealing, writer
 from storage.reader import Reader
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterator
 
     from collector.config import Config
@@ -56,7 +56,8 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         dsn = stack.enter_context(_database(postgres))
         if postgres.migrate_at_start:
-            await asyncio.to_thread(migrate.upgrade, dsn)
+            await engine.upgrade(postgres, dsn, lambda did: log.info("engine", did=did))
+        await engine.check(postgres, dsn)
         # A pool for each: however many queries run, commits and probes have their connections,
         pool = await stack.enter_async_context(
             database.connected(dsn, size=postgres.connections, init=writer.prepare)

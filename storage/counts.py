@@ -15,6 +15,7 @@ import msgspec
 
 from storage import filters, roll_ups
 from storage import search as s
+from storage.layout import WHOLE
 from storage.roll_ups import Times  # noqa: TC001  msgspec reads the annotations
 from storage.where import Where
 
@@ -29,14 +30,13 @@ MICROSECOND = dt.timedelta(microseconds=1)
 LAST_MICROSECOND = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 # Whether every partition is counted, and by this server's transactions.
-READY = """
+READY = f"""
 SELECT counted::text,
     pg_snapshot_xmax(counted) <= pg_snapshot_xmax(pg_current_snapshot())
     AND NOT EXISTS (
-        SELECT FROM (SELECT inhrelid FROM pg_inherits
-            WHERE inhparent = 'log_entries_days'::regclass) i
-        FULL JOIN roll_up_partitions p ON p.partition = i.inhrelid
-        WHERE p.partition IS NULL OR i.inhrelid IS NULL)
+        SELECT FROM ({WHOLE}) i
+        FULL JOIN roll_up_partitions p ON p.partition = i.partition
+        WHERE p.partition IS NULL OR i.partition IS NULL)
 FROM roll_up_position
 """
 

@@ -8,6 +8,7 @@ transaction as it took, so that writers and readers keep half of the machine at 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import msgspec
 
 from storage import filters
 from storage.errors import translated
+from storage.layout import BOUNDS, hypertable
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -152,11 +154,12 @@ async def swept(connection: Any, sweep: Sweep, actor: Actor) -> list[Deleted]:
     entries: dict[int, int] = {}
     await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
     try:
-        for part in await _parts(connection, sweep):
+        table, parts = await _parts(connection, sweep)
+        for part in parts:
             start = time.perf_counter()
             async with connection.transaction():
                 rows = await connection.fetch(
-                    f"WITH gone AS (DELETE FROM {sweep.partition} WHERE {part}({sweep.condition})"
+                    f"WITH gone AS (DELETE FROM {table} WHERE {part}({sweep.condition})"
                     f" RETURNING {sweep.number} AS number)"
                     " SELECT number, count(*) FROM gone GROUP BY 1",
                     *sweep.arguments,
@@ -188,15 +191,37 @@ async def entered(connection: Any, actor: Actor, gone: Deleted, entry: int | Non
     return number
 
 
-async def _parts(connection: Any, sweep: Sweep) -> list[str]:
-    """Give the conditions on blocks, each of few enough rows for a transaction."""
+async def _parts(connection: Any, sweep: Sweep) -> tuple[str, list[str]]:
+    """Give the table to delete from, and the conditions on parts of few enough rows each."""
+    if await hypertable(connection):
+        return "log_entries", await _times(connection, sweep)
     if sweep.records <= AT_ONCE:  # where an index leads to them
-        return [""]
+        return sweep.partition, [""]
     blocks = await connection.fetchval(
         "SELECT pg_relation_size($1::text::regclass) / current_setting('block_size')::integer",
         sweep.partition,
     )
-    return [
+    return sweep.partition, [
         f"ctid >= '({block},0)' AND ctid < '({block + BLOCKS_AT_ONCE},0)' AND "
         for block in range(0, blocks, BLOCKS_AT_ONCE)
     ]
+
+
+async def _times(connection: Any, sweep: Sweep) -> list[str]:
+    """Give parts by time: compressed rows have no place, and know of their table's times."""
+    start, finish = await connection.fetchrow(BOUNDS, sweep.partition)
+    ends = [start]
+    if sweep.records > AT_ONCE:
+        cuts = await connection.fetch(
+            "SELECT cut::text FROM (SELECT DISTINCT timestamp AS cut FROM ("
+            "SELECT timestamp, row_number() OVER (ORDER BY timestamp) AS place"
+            f" FROM {sweep.partition} WHERE {sweep.condition}) numbered"
+            f" WHERE place % {AT_ONCE} = 0) cuts ORDER BY cuts.cut",
+            *sweep.arguments,
+        )
+        ends += [row[0] for row in cuts]
+    parts = []
+    for first, last in itertools.pairwise((*ends, finish)):
+        parts.append(f"timestamp >= '{first}' AND " if first else "")
+        parts[-1] += f"timestamp < '{last}' AND " if last else ""
+    return parts

@@ -18,6 +18,7 @@ import structlog
 from storage import deletion, partitions
 from storage.deletion import Deleted
 from storage.errors import Unavailable, translated
+from storage.layout import TOTAL_SIZE, hypertable
 from storage.survey import Going, named, size, surveyed
 
 if TYPE_CHECKING:
@@ -32,11 +33,6 @@ COMPACT_SHARE = 0.5  # of a partition's rows; of fewer the room is used again fo
 COMPACT_TIMEOUT = "5s"  # late records of the day wait for it, and their commits have 10
 FULL = "no room on disk"  # the reason of what goes by size
 
-SIZE = """
-SELECT sum(pg_total_relation_size(relid))::bigint FROM (
-    SELECT relid FROM pg_partition_tree('log_entries')
-    UNION ALL SELECT relid FROM pg_partition_tree('ledger')) tables
-"""
 # Transactions that came after a snapshot and have rows of a time; the ledger knows all of them.
 CAME_SINCE = """
 SELECT EXISTS (SELECT FROM ledger
@@ -157,7 +153,7 @@ class Expiry:
         """Drop the oldest of *days* until all the rest is within the limit."""
         if (limit := self._policy.max_bytes) is None:
             return
-        total = await connection.fetchval(SIZE) - freed
+        total = await connection.fetchval(TOTAL_SIZE[await hypertable(connection)]) - freed
         for day in days:
             if total <= limit:
                 return

@@ -9,8 +9,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from storage import roll_ups
+from storage import chunks, roll_ups
 from storage.errors import translated
+from storage.layout import hypertable
 
 if TYPE_CHECKING:
     import asyncpg
@@ -43,7 +44,10 @@ async def maintain(pool: asyncpg.Pool, today: dt.date, *, ahead: int) -> list[st
                 await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
                 done = []
                 for parent, table, column in TABLES:
-                    done += await _make(connection, parent, table, column, today, ahead)
+                    if table == "log_entries" and await hypertable(connection):
+                        done += await _make_chunks(connection, today, ahead)
+                    else:
+                        done += await _make(connection, parent, table, column, today, ahead)
                 return done
             finally:
                 await connection.execute("RESET lock_timeout")
@@ -83,6 +87,19 @@ async def _make(
     for day in sorted(wanted - existing):
         moved = await _make_day(connection, parent, table, column, day)
         done.append(f"made {table}_{day:%Y%m%d}" + (f" of {moved} stray rows" if moved else ""))
+    return done
+
+
+async def _make_chunks(
+    connection: PoolConnectionProxy[asyncpg.Record], today: dt.date, ahead: int
+) -> list[str]:
+    done = [f"made {chunk}" for chunk in await chunks.make_unbounded(connection)]
+    done += [f"named {chunk}" for chunk in await chunks.adopt(connection)]
+    wanted = {today + n * DAY for n in range(-1, ahead + 1)}
+    for day in sorted(wanted - await days(connection, "log_entries")):
+        async with connection.transaction():
+            if await chunks.make(connection, day):
+                done.append(f"made {chunks.NAME.format(day)}")
     return done
 
 

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import translated
+from storage.layout import NAMES, WHOLE
 from storage.where import Where
 
 if TYPE_CHECKING:
@@ -41,25 +42,17 @@ SELECT pg_snapshot_xmax(counted) > pg_snapshot_xmax(pg_current_snapshot()) FROM 
 """
 MOVE = "UPDATE roll_up_position SET counted = pg_current_snapshot()"
 # What the partitions are, and what is counted; each without the other.
-DIFFERENCES = r"""
-SELECT p.partition::oid IS NOT NULL AS gone, i.inhrelid::regclass::text AS partition,
-    coalesce(p.start::text, substring(bound FROM 'FROM \(''([^'']+)''')) AS start,
-    coalesce(p.finish::text, substring(bound FROM 'TO \(''([^'']+)''')) AS finish,
+DIFFERENCES = f"""
+SELECT p.partition::oid IS NOT NULL AS gone, i.partition::regclass::text AS partition,
+    coalesce(p.start::text, i.start) AS start, coalesce(p.finish::text, i.finish) AS finish,
     p.partition::oid AS former
-FROM (SELECT inhrelid, pg_get_expr(relpartbound, inhrelid) AS bound
-    FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-    WHERE inhparent = 'log_entries_days'::regclass) i
-FULL JOIN roll_up_partitions p ON p.partition = i.inhrelid
-WHERE p.partition IS NULL OR i.inhrelid IS NULL
+FROM ({WHOLE}) i FULL JOIN roll_up_partitions p ON p.partition = i.partition
+WHERE p.partition IS NULL OR i.partition IS NULL
 ORDER BY gone DESC, start NULLS FIRST, partition
-"""
-PARTITIONS = """
-SELECT inhrelid::regclass::text FROM pg_inherits
-WHERE inhparent = 'log_entries_days'::regclass
 """
 WATCH = """
 SELECT roll_ups_watch(inhrelid) FROM pg_inherits
-WHERE inhparent = 'log_entries_days'::regclass AND NOT EXISTS (
+WHERE inhparent = to_regclass('log_entries_days') AND NOT EXISTS (
     SELECT FROM pg_trigger WHERE tgrelid = inhrelid AND tgname = 'roll_ups_deleted')
 """
 LIVE = """
@@ -160,10 +153,15 @@ async def watch(
     if table != COUNTED:
         return
     await connection.execute("SELECT roll_ups_watch($1::text::regclass)", partition)
+    await know(connection, partition, start, end)
+
+
+async def know(connection: Any, partition: str, start: dt.datetime, end: dt.datetime) -> None:
+    """Have nothing to count in a new *partition*, in the transaction that has made it."""
     # Where the default partition isn't counted yet, the moved rows aren't either.
     await connection.execute(
         "INSERT INTO roll_up_partitions SELECT $1::text::regclass, $2, $3 WHERE EXISTS ("
-        f"SELECT FROM roll_up_partitions WHERE partition = '{table}_default'::regclass)",
+        f"SELECT FROM roll_up_partitions WHERE partition = '{COUNTED}_default'::regclass)",
         partition,
         start,
         end,
@@ -256,7 +254,7 @@ async def _begin_again(connection: Any) -> str:
     Its rows have numbers of transactions that this server will have one day, and get one of
     the past.
     """
-    tables = [row[0] for row in await connection.fetch(PARTITIONS)]
+    tables = [row[0] for row in await connection.fetch(NAMES)]
     for table in (*tables, "ledger"):
         await connection.execute(
             f"UPDATE {table} SET xid = '0' WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())"

@@ -57,8 +57,9 @@ SELECT c.relname, pg_relation_size(c.oid),
     count(x.oid) FILTER (WHERE x.relname <> c.relname || '_text')
 FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
 LEFT JOIN (pg_index i JOIN pg_class x ON x.oid = i.indexrelid)
-    ON i.indrelid = c.oid AND i.indisvalid AND x.relname ~ '_text(_[0-9]{{2}})?$'
-WHERE h.inhparent = to_regclass('{TABLE}_days') AND c.relname ~ '^{TABLE}_[0-9]{{8}}$'
+    ON i.indrelid = c.oid AND i.indisvalid AND x.relname ~ (c.relname || '_text(_[0-9]{{2}})?$')
+WHERE h.inhparent IN (to_regclass('{TABLE}_days'), to_regclass('{TABLE}'))
+    AND c.relname ~ '^{TABLE}_[0-9]{{8}}$'
 GROUP BY c.relname, c.oid ORDER BY c.relname DESC
 """
 

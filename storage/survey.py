@@ -9,6 +9,7 @@ import msgspec
 
 from storage import partitions
 from storage.deletion import Deleted, Sweep
+from storage.layout import SIZE, hypertable
 from storage.partitions import EARLIEST
 
 if TYPE_CHECKING:
@@ -109,9 +110,7 @@ async def surveyed(
 
 async def size(connection: Any, partition: str) -> int:
     """Give the bytes that *partition* takes, with its indexes."""
-    number: int = await connection.fetchval(
-        "SELECT pg_total_relation_size($1::text::regclass)", partition
-    )
+    number: int = await connection.fetchval(SIZE[await hypertable(connection)], partition)
     return number
 
 

@@ -19,6 +19,7 @@ import msgspec
 import structlog
 
 from storage.errors import Rejected, StorageError, Unavailable, translated
+from storage.layout import PAST_LEDGER, hypertable
 from storage.records import COLUMNS, Batch, LogRecord, Outcome, Refusal
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-# The lower level of partitions has no trigger; see the first migration.
-TABLE = "log_entries_days"
+# The lower level of partitions has no trigger; see the first migration. Of a hypertable there
+# is one level, and the transaction says that the trigger has nothing to do.
+TABLE = {False: "log_entries_days", True: "log_entries"}
 IDS_AT_ONCE = 1_000  # the increment of the sequence
 KNOWN_AT_MOST = 100_000  # resources and scopes remembered as stored
 
@@ -84,6 +86,7 @@ class LogWriter:
         self._ids: Iterator[int] = iter(())
         self._known: set[int] = set()
         self._failing = False
+        self._hypertable: bool | None = None  # None: unknown
 
     async def submit(self, batch: Batch) -> Outcome:
         """
@@ -185,6 +188,8 @@ class LogWriter:
 
     def _tell(self, failure: StorageError | None) -> None:
         """Log when commits begin to fail, and when they succeed again."""
+        if failure is not None:
+            self._hypertable = None  # perhaps it has become one
         if failure is not None and not self._failing:
             log.error("commits_fail", error=str(failure), exc_info=failure.__cause__)
         elif failure is None and self._failing:
@@ -213,12 +218,17 @@ class LogWriter:
         connection: Any,
         group: Sequence[_Waiting],
         records: Sequence[LogRecord],
-        copy: Callable[[Any, Sequence[LogRecord]], Awaitable[dict[int, str]]],
+        copy: Callable[[Any, str, Sequence[LogRecord]], Awaitable[dict[int, str]]],
     ) -> dict[int, str]:
         with translated():
+            # Another task's failure may make it unknown at any moment.
+            if (chunked := self._hypertable) is None:
+                chunked = self._hypertable = await hypertable(connection)
             async with connection.transaction():
+                if chunked:
+                    await connection.execute(f"SET LOCAL {PAST_LEDGER}")
                 fresh = await self._intern(connection, [w.batch for w in group])
-                refused = await copy(connection, records)
+                refused = await copy(connection, TABLE[chunked], records)
                 await _enter(connection, group, refused)
         if len(self._known) > KNOWN_AT_MOST:
             self._known.clear()
@@ -240,23 +250,23 @@ class LogWriter:
         return fresh
 
 
-async def _copy(connection: Any, records: Sequence[LogRecord]) -> dict[int, str]:
-    await connection.copy_records_to_table(TABLE, records=map(astuple, records), columns=COLUMNS)
+async def _copy(connection: Any, table: str, records: Sequence[LogRecord]) -> dict[int, str]:
+    await connection.copy_records_to_table(table, records=map(astuple, records), columns=COLUMNS)
     return {}
 
 
-async def _copy_good(connection: Any, records: Sequence[LogRecord]) -> dict[int, str]:
+async def _copy_good(connection: Any, table: str, records: Sequence[LogRecord]) -> dict[int, str]:
     """COPY *records*, halving them after a refusal, down to those that are bad."""
     try:
         with translated():
             async with connection.transaction():
-                return await _copy(connection, records)
+                return await _copy(connection, table, records)
     except Rejected as exc:
         if len(records) == 1:
             return {0: str(exc)}
         middle = len(records) // 2
-        refused = await _copy_good(connection, records[:middle])
-        for place, reason in (await _copy_good(connection, records[middle:])).items():
+        refused = await _copy_good(connection, table, records[:middle])
+        for place, reason in (await _copy_good(connection, table, records[middle:])).items():
             refused[middle + place] = reason
         return refused
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import shutil
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-from storage import embedded, migrate
+from storage import embedded, migrate, timescale
 
 TEMPLATE = f"pixsim_template_{os.getpid()}"
 _numbers = itertools.count()
@@ -50,23 +51,30 @@ def debian_binaries():
     return found[-1].parent if found else None
 
 
+def timescale_binaries():
+    """Give the folder of the programs of a Postgres that has TimescaleDB, or None."""
+    folder = os.environ.get("PIXSIM_TEST_TIMESCALEDB")
+    return Path(folder) if folder else None
+
+
 @contextmanager
-def debian_server(binaries):
-    """Run a server of the distribution, as another user where we are root."""
-    folder = Path(tempfile.mkdtemp(prefix="pixsim-tests-debian-"))
+def installed_server(binaries, *settings):
+    """Run an installed server with more *settings*, as another user where we are root."""
+    folder = Path(tempfile.mkdtemp(prefix="pixsim-tests-installed-"))
     options = {"capture_output": True, "cwd": "/"}
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
         options["user"] = "postgres"
     data = folder / "data"
-    settings = f"-c listen_addresses='' -c unix_socket_directories={folder}"
+    sockets = ("listen_addresses=''", f"unix_socket_directories={folder}")
+    switches = " ".join(f"-c {setting}" for setting in (*sockets, *settings))
 
     def run(program, *arguments):
         subprocess.run([binaries / program, "-D", data, *arguments], check=True, **options)
 
     try:
         run("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
-        run("pg_ctl", "-w", "-o", settings, "-l", folder / "log", "start")
+        run("pg_ctl", "-w", "-o", switches, "-l", folder / "log", "start")
         try:
             yield f"postgresql://postgres@/postgres?host={folder}"
         finally:
@@ -75,12 +83,18 @@ def debian_server(binaries):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+# No jobs in the background: a database that one works in can't be copied.
+TIMESCALE = ("shared_preload_libraries=timescaledb", "timescaledb.max_background_workers=0")
+
+
 @contextmanager
-def template(dsn: str):
-    """Make a migrated database that `clone` copies."""
+def template(dsn: str, *, timescaledb: bool = False):
+    """Make a migrated database that `clone` copies, of an engine."""
     admin(dsn, f"DROP DATABASE IF EXISTS {TEMPLATE}")
     admin(dsn, f"CREATE DATABASE {TEMPLATE}")
     migrate.upgrade(named(dsn, TEMPLATE))
+    if timescaledb:
+        asyncio.run(timescale.prepare(named(dsn, TEMPLATE), compress_after=7, told=lambda _: None))
     try:
         yield dsn
     finally:

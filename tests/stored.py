@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from storage import writer
+from storage.layout import hypertable
 from tests.builders import batch
 
 
@@ -11,3 +12,8 @@ async def store(pool, *records, **fields):
     async with writer.writing(pool, writer.WriterConfig(), lambda *_: None) as log_writer:
         await log_writer.submit(batch(*records, **fields))
     return [record.id for record in records]
+
+
+async def filled(pool):
+    """Give the name of the table that the collector's rows are put into."""
+    return writer.TABLE[await hypertable(pool)]

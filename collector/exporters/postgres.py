@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -12,6 +12,7 @@ from collector.secrets import Dsn  # noqa: TC001  msgspec reads the annotations
 from collector.sections import Bytes, Count, Seconds, Section
 
 EMBEDDED = "embedded"
+Days = Annotated[int, msgspec.Meta(ge=0, le=36_500, description="days")]
 
 
 class Postgres(Section, frozen=True, kw_only=True):
@@ -20,6 +21,8 @@ class Postgres(Section, frozen=True, kw_only=True):
     # A URL, or "embedded" for a server of our own; services and their tools know the variable.
     dsn: Dsn = "${env:DATABASE_URL:-embedded}"
     data_folder: str = "data/postgres"  # of the embedded server, from the working directory
+    engine: Literal["postgres", "timescaledb"] = "postgres"
+    compress_after: Days = 7  # of timescaledb: a day that is so old; 0 compresses none
     connections: Count = 3  # commits at once: one is encoded while others are on their way to disk
     commit_records: Count = 10_000  # no further request joins a commit that has as many
     commit_timeout: Seconds = 10.0  # beyond it senders are told to try again

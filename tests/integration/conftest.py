@@ -1,4 +1,4 @@
-"""Everything about storage holds for both servers that people run."""
+"""Everything about storage holds for all servers and engines that people run."""
 
 from __future__ import annotations
 
@@ -7,14 +7,25 @@ import pytest
 from tests import postgres
 
 
-@pytest.fixture(name="server", scope="session", params=["embedded", "debian"])
+@pytest.fixture(name="server", scope="session", params=["embedded", "debian", "timescaledb"])
 def _server(request):
     """The DSN of a Postgres server with a migrated template."""
-    if request.param == "embedded":
+    engine = request.param
+    if engine == "embedded":
         running = postgres.server()
-    elif (binaries := postgres.debian_binaries()) is not None:
-        running = postgres.debian_server(binaries)
+    elif engine == "debian":
+        if (binaries := postgres.debian_binaries()) is None:
+            pytest.skip(reason="no Postgres of the distribution on this machine")
+        running = postgres.installed_server(binaries)
     else:
-        pytest.skip(reason="no Postgres of the distribution on this machine")
-    with running as dsn, postgres.template(dsn):
+        if (binaries := postgres.timescale_binaries()) is None:
+            pytest.skip(reason="PIXSIM_TEST_TIMESCALEDB names no Postgres that has TimescaleDB")
+        running = postgres.installed_server(binaries, *postgres.TIMESCALE)
+    with running as dsn, postgres.template(dsn, timescaledb=engine == "timescaledb"):
         yield dsn
+
+
+@pytest.fixture(name="hypertable")
+def _hypertable(request):
+    """Whether the test's database has a hypertable."""
+    return request.node.callspec.params["server"] == "timescaledb"

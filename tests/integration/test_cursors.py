@@ -13,7 +13,7 @@ from storage import pages
 from storage.reader import Reader
 from storage.search import EVERYTHING, Equals, Last
 from tests.builders import NOON, record
-from tests.stored import store
+from tests.stored import filled, store
 
 SECOND = dt.timedelta(seconds=1)
 
@@ -161,8 +161,8 @@ async def test_depth_costs_nothing(pool, reader):
     """
     A page deep in a walk reads as few rows as the first one.
     """
-    await pool.execute("""
-        INSERT INTO log_entries_days (id, timestamp, level, service)
+    await pool.execute(f"""
+        INSERT INTO {await filled(pool)} (id, timestamp, level, service)
         SELECT n, '2025-11-13Z'::timestamptz + n / 3 * interval '2 s', 'info', 'api'
         FROM generate_series(1, 60000) n""")
     await pool.execute("ANALYZE log_entries")

@@ -19,7 +19,7 @@ async def days(pool):
     await partitions.maintain(pool, NOON.date(), ahead=0)
 
 
-async def test_all_of_an_id_goes(pool):
+async def test_all_of_an_id_goes(pool, hypertable):
     """
     Every record of an id goes, of whatever day, whether the id is in its column or beside it,
     and no other does; the audit says how many of which partition.
@@ -41,7 +41,8 @@ async def test_all_of_an_id_goes(pool):
     left = await pool.fetch("SELECT msg FROM log_entries ORDER BY msg")
     audit = await pool.fetch("SELECT place, records, who, command, reason FROM log_deletions")
 
-    expected = {"log_entries_20251110": 1, "log_entries_20251113": 3, "log_entries_default": 1}
+    far = "log_entries_20261218" if hypertable else "log_entries_default"
+    expected = {"log_entries_20251110": 1, "log_entries_20251113": 3, far: 1}
     assert expected == found
     assert expected == {each.place: each.records for each in done}
     assert "efg" == "".join(row[0] for row in left)
@@ -64,7 +65,7 @@ async def test_a_few_records_go_by_their_index(pool, monkeypatch):
     )
     done = await deletion.delete(pool, Equals("job_id", (7,)), ACTOR, now=NOON, reason="job 7")
 
-    assert "Index Scan" in plan[1][0]
+    assert any("Index Scan" in row[0] for row in plan)
     assert [1] == [each.records for each in done]
 
 

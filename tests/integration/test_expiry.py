@@ -13,6 +13,7 @@ from storage import deletion, expiry, partitions, survey
 from storage.deletion import Actor
 from storage.errors import Unavailable
 from storage.expiry import Expiry
+from storage.layout import TOTAL_SIZE
 from storage.retention import Policy, Rule
 from storage.search import Equals, Severity, both
 from tests.builders import NOON, record
@@ -183,7 +184,7 @@ async def test_many_rows_go_in_short_transactions(pool, monkeypatch):
         "EXPLAIN DELETE FROM log_entries_20251112 WHERE ctid >= '(2,0)' AND ctid < '(4,0)'"
         " AND ((CASE WHEN severity_number >= 5 THEN 0 ELSE 1 END) IN (0) AND true)"
     )
-    assert "Tid Range Scan" in plan[1][0]
+    assert any("Tid Range Scan" in row[0] for row in plan)
 
 
 async def test_a_day_of_which_most_went_gives_its_room_back(pool):
@@ -221,7 +222,7 @@ async def test_only_old_days_are_looked_through_and_once_a_day(pool):
     assert ["log_entries_20251108"] == [each.place for each in found]
 
 
-async def test_the_oldest_make_room(pool):
+async def test_the_oldest_make_room(pool, hypertable):
     """
     Beyond the limit on disk the oldest days go whole until the rest fits, which is said.
     """
@@ -234,7 +235,7 @@ async def test_the_oldest_make_room(pool):
         )
         for n in range(4)
     ]
-    total = await pool.fetchval(expiry.SIZE)
+    total = await pool.fetchval(TOTAL_SIZE[hypertable])
     policy = Policy(max_bytes=total - sizes[3] - 1)
     planned = await apply(pool, policy, dry_run=True)
     done = await apply(pool, policy)

@@ -91,7 +91,7 @@ async def _days(pool):
     await roll_ups.count(pool)
 
 
-async def test_rows_that_were_here_before(pool):
+async def test_rows_that_were_here_before(pool, hypertable):
     """
     At first what is stored is counted partition by partition; no answer comes from the
     roll-ups before.
@@ -103,7 +103,7 @@ async def test_rows_that_were_here_before(pool):
     done = await roll_ups.count(pool)
 
     assert before is None
-    assert 4 == len(done)
+    assert 4 + hypertable == len(done)  # which has one of the far future
     assert (4, 4) == (await agreed(pool), await in_roll_ups(pool))
     assert [] == await roll_ups.count(pool)
 
@@ -161,17 +161,21 @@ async def test_slow_transactions(pool, database):
 
 @pytest.mark.usefixtures("days")
 @pytest.mark.parametrize("change", CHANGES)
-async def test_changes(pool, change):
+async def test_changes(pool, change, hypertable):
     """
     Who deletes or changes rows, by whatever table, changes the counts of those counted.
     """
     tables = ("log_entries_20251113", "log_entries_default", "log_entries_days", "log_entries")
+    if hypertable:  # of its chunks only the deleting is watched
+        tables = (*tables[:2], tables[3]) if change.startswith("DELETE") else tables[3:]
     old = NOON - 99 * DAY
     for table in tables:
         await store(pool, record(msg="a"), record(msg="b"), record(msg="a", timestamp=old))
         await roll_ups.count(pool)
         await store(pool, record(msg="a", timestamp=NOON + HOUR), record(msg="a", timestamp=old))
         await pool.execute(change.format(table))
+        if hypertable and change.startswith("TRUNCATE"):  # which drops the chunks
+            await roll_ups.count(pool)
         before = await agreed(pool)
         await roll_ups.count(pool)
 
@@ -179,10 +183,11 @@ async def test_changes(pool, change):
 
 
 @pytest.mark.usefixtures("days")
-async def test_change_of_rows_just_stored(pool):
+async def test_change_of_rows_just_stored(pool, hypertable):
     """
     Rows that their own transaction moves in time, or deletes, are counted as it leaves them.
     """
+    unit = "hours" if hypertable else "days"
     async with pool.acquire() as connection, connection.transaction():
         for msg in "abc":
             await connection.execute(
@@ -191,7 +196,8 @@ async def test_change_of_rows_just_stored(pool):
                 msg,
             )
         await connection.execute(
-            "UPDATE log_entries SET timestamp = timestamp - interval '9 days' WHERE msg = 'a'"
+            # no row of a hypertable can change its day
+            f"UPDATE log_entries SET timestamp = timestamp - interval '9 {unit}' WHERE msg = 'a'"
         )
         await connection.execute("DELETE FROM log_entries WHERE msg = 'b'")
     before = await agreed(pool)
@@ -287,10 +293,12 @@ async def test_dropped_partition(pool):
 
 
 @pytest.mark.usefixtures("days")
-async def test_attached_partition(pool):
+async def test_attached_partition(pool, hypertable):
     """
     A partition that somebody attaches is counted, and watched from then on.
     """
+    if hypertable:
+        pytest.skip(reason="of a chunk that somebody attaches only the counting is promised")
     await pool.execute("""
         CREATE TABLE "Elder" (LIKE log_entries INCLUDING DEFAULTS);
         INSERT INTO "Elder" (timestamp, level) VALUES ('2025-10-05Z', 'INFO'), ('2025-10-06Z', 'x');

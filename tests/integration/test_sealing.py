@@ -36,7 +36,7 @@ def noise(number, **fields):
 
 
 async def indexes(pool, leaf=DAY):
-    found = await pool.fetch(sealing.INDEXES, leaf, "_text")
+    found = await pool.fetch(sealing.INDEXES, leaf, f"^{leaf}_text")
     return sorted(row[0] for row in found)
 
 
@@ -204,7 +204,7 @@ async def test_an_index_left_half_built_is_built_anew(pool, sealer):
         await pool.execute(f"CREATE UNIQUE INDEX CONCURRENTLY {DAY}_text ON {DAY} (service)")
     await sealer.seal(LATER)
 
-    assert dict(await pool.fetch(sealing.INDEXES, DAY, "_text")) == {f"{DAY}_text": True}
+    assert dict(await pool.fetch(sealing.INDEXES, DAY, f"^{DAY}_text")) == {f"{DAY}_text": True}
 
 
 async def test_only_one_builds(pool, database, sealer):

@@ -1,0 +1,66 @@
+"""
+How the rows of ``log_entries`` lie: in partitions of Postgres' own, or in a hypertable's chunks.
+
+Either way a table of its own holds a UTC day and is named for it. Of partitions one more holds
+the rows of all other times, of chunks one those from before the first day that has its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Its chunks are its children; of partitions there is a level between.
+HYPERTABLE = "SELECT relkind = 'r' FROM pg_class WHERE oid = to_regclass('log_entries')"
+
+# The tables that hold the rows, with the times they are for as text: null is no limit.
+PARTITIONS = r"""
+SELECT partition, substring(bound FROM '(?:FROM \(|>= )''([^'']+)''') AS start,
+    substring(bound FROM '(?:TO \(| < )''([^'']+)''') AS finish
+FROM (
+    SELECT child.oid AS partition, coalesce(
+        pg_get_expr(child.relpartbound, child.oid),
+        (SELECT pg_get_constraintdef(c.oid) FROM pg_constraint c
+            WHERE c.conrelid = child.oid AND c.contype = 'c' AND c.conname ~ '^constraint_\d+$')
+    ) AS bound
+    FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid AND child.relkind = 'r'
+    WHERE inhparent = 'log_entries'::regclass OR inhparent IN (
+        SELECT inhrelid FROM pg_inherits WHERE inhparent = 'log_entries'::regclass)
+) bounds
+"""
+
+BOUNDS = f"SELECT start, finish FROM ({PARTITIONS}) p WHERE partition = $1::text::regclass"
+NAMES = f"SELECT partition::regclass::text FROM ({PARTITIONS}) partitions"
+
+# Those that housekeeping knows of. A chunk that TimescaleDB has made for a row keeps its first
+# name until then, and has no rows but those that were inserted since.
+WHOLE = f"SELECT * FROM ({PARTITIONS}) p WHERE partition::regclass::text !~ '_chunk\"?$'"
+
+# For a transaction: it inserts into a hypertable, and writes the ledger itself.
+PAST_LEDGER = "pixsim.writes_ledger = 'on'"
+
+# The bytes of one of them, with its indexes and what of it is compressed.
+SIZE = {
+    False: "SELECT pg_total_relation_size($1::text::regclass)",
+    True: "SELECT coalesce(sum(total_bytes), 0)::bigint FROM chunks_detailed_size('log_entries')"
+    " WHERE format('%I.%I', chunk_schema, chunk_name)::regclass = $1::text::regclass",
+}
+
+# The bytes of all rows and of the ledger.
+TOTAL_SIZE = {
+    False: """
+SELECT sum(pg_total_relation_size(relid))::bigint FROM (
+    SELECT relid FROM pg_partition_tree('log_entries')
+    UNION ALL SELECT relid FROM pg_partition_tree('ledger')) tables
+""",
+    True: """
+SELECT coalesce(hypertable_size('log_entries'), 0)::bigint
+    + sum(pg_total_relation_size(relid))::bigint
+FROM pg_partition_tree('ledger')
+""",
+}
+
+
+async def hypertable(connection: Any) -> bool:
+    """Tell whether the rows are in a hypertable."""
+    found: bool | None = await connection.fetchval(HYPERTABLE)
+    return bool(found)
