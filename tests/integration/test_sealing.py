@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -220,29 +221,50 @@ async def test_only_one_builds(pool, database, sealer):
     assert while_locked == []
 
 
+@asynccontextmanager
+async def building(pool, dsn):
+    """Begin to build an index that has to wait for an older snapshot; give the task."""
+    await store(pool, *noise(10))
+    other = await asyncpg.connect(dsn)
+    async with other.transaction(isolation="repeatable_read"):
+        await other.execute("SELECT count(*) FROM log_entries")
+        async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as own:
+            task = asyncio.create_task(sealing.Sealer(own, small=0).seal(LATER))
+            while not await pool.fetchval(WAITING):  # noqa: ASYNC110  no event tells of it
+                await asyncio.sleep(0.01)
+            yield task
+            await other.execute("COMMIT; BEGIN")
+            await asyncio.wait([task])
+    await other.close()
+
+
 async def test_building_holds_up_no_reader_by_position(pool, database, sealer):
     """
     While an index is built, what is committed is behind the horizon of those who follow by it.
     """
-    await store(pool, *noise(10))
-    other = await asyncpg.connect(database)
-    transaction = other.transaction(isolation="repeatable_read")
-    await transaction.start()
-    await other.execute("SELECT count(*) FROM log_entries")  # a snapshot that the build waits for
-    async with asyncpg.create_pool(database, min_size=1, max_size=2) as building:
-        task = asyncio.create_task(sealing.Sealer(building, small=0).seal(LATER))
-        while not await pool.fetchval(WAITING):  # noqa: ASYNC110  no event tells of it
-            await asyncio.sleep(0.01)
+    async with building(pool, database):
         await store(pool, record(msg="meanwhile"))
         behind = await pool.fetchval(
             "SELECT max(xid) < pg_snapshot_xmin(pg_current_snapshot()) FROM ledger"
         )
-        await transaction.rollback()
-        await task
-    await other.close()
 
     assert behind
     assert [f"{DAY}_text"] == await indexes(pool)
+
+
+async def test_a_stop_ends_the_building(pool, database, sealer):
+    """
+    A collector that stops waits for no index; another builds it anew.
+    """
+    async with building(pool, database) as task:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.shield(task), 5)
+        left = await indexes(pool)
+    await sealer.seal(LATER)
+
+    assert [f"{DAY}_text"] == left
+    assert {f"{DAY}_text": True} == dict(await pool.fetch(sealing.INDEXES, DAY, f"^{DAY}_text"))
 
 
 async def test_without_trigrams(pool, sealer):
