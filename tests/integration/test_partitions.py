@@ -6,7 +6,8 @@ import datetime as dt
 
 import asyncpg
 
-from storage import partitions, writer
+from storage import filters, partitions, writer
+from storage.search import All, AnyOf, Compare
 from tests.builders import NOON, batch, record
 
 TODAY = NOON.date()
@@ -54,6 +55,25 @@ async def test_stray_rows_move_out_of_the_default_partition(pool, hypertable):
         ("log_entries_future" if hypertable else "log_entries_default", "3 absurd"),
         ("log_entries_default", "4 ancient"),
     ]
+
+
+async def test_one_of_several_times(pool):
+    """
+    A search for one time or another finds the records that have no partition of their day.
+    """
+    old = NOON - dt.timedelta(days=99)
+    await partitions.maintain(pool, TODAY, ahead=0)
+    await store(pool, record(msg="1 late", timestamp=old), record(msg="2 now"))
+    search = AnyOf(
+        tuple(
+            All((Compare("timestamp", ">=", time), Compare("timestamp", "<=", time)))
+            for time in (old, NOON)
+        )
+    )
+    found = filters.where(search, NOON)
+    rows = await pool.fetch(f"SELECT msg FROM log_entries WHERE {found}", *found.arguments)
+
+    assert ["1 late", "2 now"] == sorted(row[0] for row in rows)
 
 
 async def test_indexes_are_on_every_partition(pool):
