@@ -30,12 +30,23 @@ NO_START, NO_END = -(2**63), 2**63 - 1
 
 # Statement triggers see no rows where a chunk is compressed, so that rows note themselves, and
 # what they noted is counted after the statement. An attached table has none of the
-# hypertable's row triggers, and who names a chunk runs none of its statement triggers.
-GUARD = """
+# hypertable's row triggers, and who names a chunk runs none of its statement triggers. The
+# trigger of texts changes what `JOB_TEXT` says, for rows of which it says anything.
+TRIGGERS = """
 CREATE OR REPLACE TRIGGER roll_ups_row_deleted AFTER DELETE ON {0}
     FOR EACH ROW WHEN (OLD.xid <> pg_current_xact_id()) EXECUTE FUNCTION roll_ups_row_deleted();
 CREATE OR REPLACE TRIGGER roll_ups_rows_deleted AFTER DELETE ON {0}
     FOR EACH STATEMENT EXECUTE FUNCTION roll_ups_rows_deleted();
+CREATE OR REPLACE TRIGGER log_entries_job_text BEFORE INSERT OR UPDATE ON {0}
+    FOR EACH ROW WHEN (NEW.job_id IS NULL AND NEW.extra ->> 'job_id' IS NOT NULL)
+    EXECUTE FUNCTION log_entries_job_text();
+"""
+# A job id that is no number has no column, and no index of what is compressed is on an
+# expression; so a hypertable has this column, that a bloom filter can be of.
+JOB_TEXT = """
+ALTER TABLE {0} ADD COLUMN IF NOT EXISTS job_text text COLLATE "C";
+UPDATE {0} SET job_text = extra ->> 'job_id'
+WHERE job_id IS NULL AND (extra ->> 'job_id') IS NOT NULL AND job_text IS NULL;
 """
 MISNAMED = f"""
 SELECT partition::text AS chunk, start FROM (
@@ -90,7 +101,7 @@ async def attach(
         await connection.execute(f"LOCK TABLE {chunk} IN ACCESS EXCLUSIVE MODE")
         await connection.execute(f"INSERT INTO {name} SELECT * FROM {chunk}")
         await connection.execute(f"DROP TABLE {chunk}")
-    await connection.execute(GUARD.format(name))
+    await connection.execute(TRIGGERS.format(name))
     await connection.execute(reader.readable(name))
     slices = {
         "timestamp": (
@@ -111,7 +122,7 @@ async def adopt(connection: Any) -> list[str]:
         name = NAME.format(start)
         async with connection.transaction():
             await connection.execute(f"ALTER TABLE {chunk} RENAME TO {name}")
-            await connection.execute(GUARD.format(name))
+            await connection.execute(TRIGGERS.format(name))
             await roll_ups.know(connection, name, start, start + DAY)
         named.append(name)
     return named

@@ -212,6 +212,19 @@ def equals(found: Where, name: str, values: Sequence[s.Value]) -> str:
     return joined("OR", conditions) or "false"
 
 
+def job(found: Where, value: str | int) -> list[str]:
+    """
+    Give what `equals` does of a job, for a hypertable: a row meets one condition at most.
+
+    Of compressed rows no index leads to what ``extra`` has, so that a column has it too.
+    """
+    kept = fields.kept(field("job_id"), _among(found, [str(value)], "text"))
+    ways = [f"{kept} AND {_among(found, [str(value)], 'text')('job_text')}"]
+    if isinstance(value, int):
+        ways.append(f"job_id = {found.bind(value)}::bigint")
+    return ways
+
+
 def _among(found: Where, values: Sequence[s.Value], of_type: str) -> Test:
     """Give the test that an expression is one of *values*."""
     if len(values) == 1:

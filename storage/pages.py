@@ -140,9 +140,9 @@ async def turned(reader: Reader, search: Search, cursor: Cursor, *, limit: int) 
     )
 
 
-def selected(condition: str, order: str, tail: str = "") -> str:
+def selected(condition: str, order: str, tail: str = "", rows: str = "log_entries") -> str:
     """
-    Give the statement for the entries that meet *condition*, up to `MOST_BYTES`.
+    Give the statement for the entries among *rows* that meet *condition*, up to `MOST_BYTES`.
 
     The first column is whether the row is followed by another.
     """
@@ -150,7 +150,7 @@ def selected(condition: str, order: str, tail: str = "") -> str:
     return (
         f"SELECT followed, {SELECTED} FROM (SELECT *, lead(true) OVER so_far AS followed,"
         f" sum({BYTES}) OVER so_far AS before"
-        f" FROM (SELECT * FROM log_entries e WHERE {condition} ORDER BY {order} {tail}) e"
+        f" FROM (SELECT * FROM {rows} e WHERE {condition} ORDER BY {order} {tail}) e"
         f" WINDOW so_far AS (ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) e"
         f" WHERE before IS NULL OR before < {MOST_BYTES} ORDER BY {order}"
     )

@@ -16,13 +16,14 @@ import msgspec
 from storage import counts, fields, filters
 from storage.entries import Entry, entry
 from storage.errors import Unavailable, translated
+from storage.layout import hypertable
 from storage.pages import NEWEST, OLDEST, followed, selected
 from storage.roll_ups import STILL
-from storage.where import Where
+from storage.where import Where, joined
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from asyncpg.pool import PoolConnectionProxy
 
@@ -134,19 +135,26 @@ class Reader:
 
     async def _trace(self, name: str, value: str | int, *, expand: bool) -> Trace:
         where = Where()
-        condition = filters.equals(where, name, (value,))
         async with self.reading(TRACE) as connection:
+            # Of partitions several conditions are one: Postgres joins what their indexes find.
+            apart = (expand or name == "job_id") and await hypertable(connection)
+            if apart and name == "job_id":
+                ways = filters.job(where, value)
+            else:
+                ways = [filters.equals(where, name, (value,))]
             if expand:
                 touched = await connection.fetch(
-                    "SELECT DISTINCT trace_id FROM log_entries"
-                    f" WHERE ({condition}) AND trace_id IS NOT NULL",
+                    f"SELECT DISTINCT trace_id FROM {_either(ways)} e WHERE trace_id IS NOT NULL",
                     *where.arguments,
                 )
                 traces = where.bind([row[0] for row in touched])
-                condition += f" OR (trace_id IS NOT NULL AND trace_id = ANY ({traces}::text[]))"
+                ways.append(f"trace_id IS NOT NULL AND trace_id = ANY ({traces}::text[])")
+                ways = ways if apart else [joined("OR", ways)]
             # One row more tells whether there are more.
             tail = f"LIMIT {MOST_ENTRIES + 1}"
-            rows = await connection.fetch(selected(condition, OLDEST, tail), *where.arguments)
+            rows = await connection.fetch(
+                selected("true", OLDEST, tail, _either(ways)), *where.arguments
+            )
         entries = [entry(row) for row in rows[:MOST_ENTRIES]]
         return Trace(entries, cut=len(rows) > MOST_ENTRIES or followed(rows))
 
@@ -170,6 +178,15 @@ class Reader:
                     ) from exc
                 finally:
                     await connection.execute("ROLLBACK")
+
+
+def _either(ways: Sequence[str]) -> str:
+    """Give the rows that meet any of some conditions, each by its own index."""
+    selects = []
+    for place, way in enumerate(ways):
+        others = "".join(f" AND ({other}) IS NOT TRUE" for other in ways[:place])
+        selects.append(f"SELECT * FROM log_entries WHERE ({way}){others}")
+    return f"({' UNION ALL '.join(selects)})"
 
 
 def _newest(condition: str, limit: str) -> str:

@@ -4,7 +4,7 @@ The engine TimescaleDB: ``log_entries`` as a hypertable, whose older days are co
 It is no migration but a step after them, which may be done again and again: what is there
 already is left as it is. A plain ``log_entries`` becomes ``log_entries_plain``, whose days are
 made chunks one after another, the newest first, each in a transaction of its own; what has
-been interrupted goes on at the next start. No row is copied but those of no day.
+been interrupted goes on at the next start. Rows stay where they are, but for those of no day.
 """
 
 from __future__ import annotations
@@ -81,6 +81,13 @@ BEGIN
         PERFORM roll_ups_add(changes);
     END IF;
     RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION log_entries_job_text() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.job_text := NEW.extra ->> 'job_id';
+    RETURN NEW;
 END
 $$;
 
@@ -173,6 +180,7 @@ COLUMNSTORE = {
         f"bloom({column})"
         for column in (
             "job_id",
+            "job_text",
             "request_id",
             "trace_id",
             "submission_id",
@@ -305,9 +313,10 @@ async def _swap(connection: Any) -> None:
             again.insert(0, made)
             await connection.execute(f"ALTER INDEX {name} RENAME TO {name}_plain")
         await connection.execute(HYPERTABLE.format(PLAIN))
+        await connection.execute(chunks.JOB_TEXT.format("log_entries"))
         for statement in again:
             await connection.execute(statement)
-        await connection.execute(chunks.GUARD.format("log_entries"))
+        await connection.execute(chunks.TRIGGERS.format("log_entries"))
 
 
 def _trigger(name: str, made: str, sees_deleted: bool) -> str:  # noqa: FBT001  a row's column
@@ -316,7 +325,7 @@ def _trigger(name: str, made: str, sees_deleted: bool) -> str:  # noqa: FBT001  
         return made.replace(" EXECUTE ", f" WHEN ({DIRECT}) EXECUTE ")
     if not sees_deleted:
         return made
-    if name == "roll_ups_deleted":  # see `chunks.GUARD`
+    if name == "roll_ups_deleted":  # see `chunks.TRIGGERS`
         return TRUNCATED
     raise Unsuitable(f"drop trigger {name} on log_entries: no hypertable can have it; {HELP}")
 
@@ -329,6 +338,7 @@ async def _move(connection: Any, told: Told) -> None:
             await connection.execute(f"ALTER TABLE log_entries_days DETACH PARTITION {name}")
             for (trigger,) in await connection.fetch(TRIGGERS_OF, name):
                 await connection.execute(f"DROP TRIGGER {trigger} ON {name}")
+            await connection.execute(chunks.JOB_TEXT.format(name))
             if start is None:
                 end = chunks.EARLIEST  # noqa: PLW2901
                 await _disperse(connection, name, chunks.EARLIEST)

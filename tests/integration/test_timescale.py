@@ -13,6 +13,7 @@ from storage import (
     chunks,
     counts,
     database,
+    filters,
     migrate,
     pages,
     partitions,
@@ -23,6 +24,7 @@ from storage import (
 from storage.errors import Unavailable
 from storage.reader import Reader
 from storage.search import Text
+from storage.where import Where
 from tests.builders import NOON, batch, record
 from tests.stored import store
 
@@ -223,7 +225,7 @@ async def test_compressed_days(chunked):
         *(
             record(
                 msg=f"no {n}",
-                job_id=n % 7,
+                job_id=n % 7 if n != 11 else None,
                 trace_id=f"t{n % 5}",
                 timestamp=NOON + n * dt.timedelta(seconds=1),
                 level=("INFO", "ERROR")[n % 2],
@@ -234,7 +236,15 @@ async def test_compressed_days(chunked):
     )
     await roll_ups.count(chunked)
     await compress(chunked)
-    found = len((await reader.job(3)).entries), len((await reader.trace("t3")).entries)
+    found = [
+        len(trace.entries)
+        for trace in (
+            await reader.job(3),
+            await reader.job("text-11"),
+            await reader.job(3, expand=True),
+            await reader.trace("t3"),
+        )
+    ]
     await store(chunked, record(msg="late", job_id=3))
     await chunked.execute(
         "INSERT INTO log_entries (timestamp, level, job_id) VALUES ($1, 'WARN', 3)", NOON
@@ -247,12 +257,34 @@ async def test_compressed_days(chunked):
     whole = await chunked.execute("DELETE FROM log_entries WHERE level = 'ERROR'")
     few = await chunked.execute("DELETE FROM log_entries_20251113 WHERE job_id = 3")
 
-    assert (10, 14) == found
+    assert [10, 1, 70, 14] == found
     assert 12 == len(late)
     assert 13 in late
     assert 72 == added
-    assert ("UPDATE 10", "DELETE 35", "DELETE 7") == (changed, whole, few)
+    assert ("UPDATE 9", "DELETE 35", "DELETE 7") == (changed, whole, few)
     assert 30 == await counted(chunked)
+
+
+@pytest.mark.parametrize("job", [3, "text-11"])
+async def test_compressed_jobs_are_found_by_bloom_filters(chunked, job):
+    """
+    No lookup of a job looks into compressed rows but those that may have it.
+    """
+    await store(
+        chunked,
+        *(record(job_id=n if n != 11 else None, extra={"job_id": f"text-{n}"}) for n in range(99)),
+    )
+    await compress(chunked)
+    where = Where()
+    ways = filters.job(where, job)
+    found = " UNION ALL ".join(f"SELECT * FROM log_entries WHERE {way}" for way in ways)
+    plan = await chunked.fetch(f"EXPLAIN {found}", *where.arguments)
+
+    scans, filtered = (
+        sum(word in row[0] for row in plan) for word in ("ColumnarScan", "bloom1_contains")
+    )
+
+    assert scans == filtered > 0
 
 
 async def test_text_is_found_in_compressed_days(chunked):
