@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import psycopg
 import pytest
 
+from collector import cli
 from storage import (
     chunks,
     counts,
@@ -326,6 +329,94 @@ async def test_truncated(chunked):
 
     assert 1 == await counted(chunked)
     assert 1 == await chunked.fetchval("SELECT count(*) FROM log_entries_default")
+
+
+async def test_old_days_are_compressed(chunked):
+    """
+    TimescaleDB's job compresses the days that are old enough, and no other.
+    """
+    today = dt.datetime.now(dt.UTC)
+    await store(chunked, *(record(timestamp=today - n * DAY) for n in (0, 6, 9)))
+    (job,) = await chunked.fetchrow(
+        "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'"
+    )
+    await chunked.execute(f"CALL run_job({job})")
+    rows = await chunked.fetch(
+        "SELECT is_compressed FROM timescaledb_information.chunks"
+        " WHERE range_start > now() - interval '11 days' AND range_end < now() + interval '1 day'"
+        " ORDER BY range_start"
+    )
+
+    assert [True, False, False] == [row[0] for row in rows]
+
+
+def test_an_owner_who_is_no_superuser(server, empty_database, hypertable):
+    """
+    The database's owner needs no more rights for all of this.
+    """
+    if not hypertable:
+        pytest.skip(reason="the server has no TimescaleDB")
+    role = f"pixsim_chunks_{os.getpid()}"
+    parts = urlsplit(empty_database)
+    name = parts.path.removeprefix("/")
+    owned = urlunsplit(parts._replace(netloc=f"{role}@"))
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN")
+        connection.execute(f"ALTER DATABASE {name} OWNER TO {role}")
+    try:
+        migrate.upgrade(owned)
+        asyncio.run(_used(owned))
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {name} OWNER TO postgres")
+        with psycopg.connect(empty_database, autocommit=True) as connection:
+            connection.execute(f"DROP OWNED BY {role} CASCADE")
+            connection.execute(f"DROP ROLE {role}")
+
+
+async def _used(dsn):
+    await convert(dsn)
+    async with database.connected(dsn, size=2) as pool:
+        await partitions.maintain(pool, TODAY, ahead=0)
+        await store(pool, record(msg="x", timestamp=NOON - 40 * DAY), record())
+        await partitions.maintain(pool, TODAY, ahead=0)
+        await roll_ups.count(pool)
+        await compress(pool)
+        await pool.execute("DELETE FROM log_entries WHERE msg = 'x'")
+
+        assert 1 == await counted(pool)
+
+
+def test_the_command_says_in_a_line_what_is_missing(empty_database, hypertable, tmp_path, capsys):
+    """
+    `migrate upgrade` ends with 2 and one line where the server has no TimescaleDB.
+    """
+    if hypertable:
+        pytest.skip(reason="the server has TimescaleDB")
+    config = tmp_path / "config.yaml"
+    config.write_text(f"exporters: {{postgres: {{dsn: '{empty_database}', engine: timescaledb}}}}")
+    code = cli.main(["migrate", "upgrade", "--config", str(config)])
+    (line,) = capsys.readouterr().err.splitlines()
+
+    assert 2 == code
+    assert "TimescaleDB; see docs/timescaledb.md" in line
+
+
+def test_the_command_says_what_it_does(empty_database, hypertable, tmp_path, capsys):
+    """
+    `migrate upgrade` tells each step, and its repetition nothing but the migration.
+    """
+    if not hypertable:
+        pytest.skip(reason="the server has no TimescaleDB")
+    config = tmp_path / "config.yaml"
+    config.write_text(f"exporters: {{postgres: {{dsn: '{empty_database}', engine: timescaledb}}}}")
+    first = cli.main(["migrate", "upgrade", "--config", str(config)])
+    told = capsys.readouterr().out.splitlines()
+    second = cli.main(["migrate", "upgrade", "--config", str(config)])
+
+    assert (0, 0) == (first, second)
+    assert ["log_entries is a hypertable", "moved log_entries_default, 1 of 1"] == told[:2]
+    assert told[-1:] == capsys.readouterr().out.splitlines()
 
 
 async def test_a_user_that_may_make_no_extension(server, plain):
