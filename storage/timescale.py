@@ -116,10 +116,17 @@ TRUNCATED = """
 CREATE TRIGGER roll_ups_truncated BEFORE TRUNCATE ON log_entries
     FOR EACH STATEMENT EXECUTE FUNCTION roll_ups_truncated()
 """
-INDEXES = """
-SELECT indexrelid::regclass::text AS name,
-    replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') AS made
+INDEXES = r"""
+SELECT indexrelid::regclass::text AS name, regexp_replace(
+    replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON '),
+    '"timestamp"\)', '"timestamp", id)') AS made
 FROM pg_index WHERE indrelid = 'log_entries'::regclass
+"""
+# Pages are ordered by time and id. Of partitions Postgres sorts what an index by time alone
+# gives as far as a page needs it, of chunks it sorts a whole day.
+BY_TIME = r"""
+SELECT indexrelid::regclass::text FROM pg_index
+WHERE indrelid = $1::text::regclass AND pg_get_indexdef(indexrelid) ~ '"timestamp"\)'
 """
 TRIGGERS = """
 SELECT tgname AS name, pg_get_triggerdef(oid) AS made, tgoldtable IS NOT NULL AND tgtype & 8 <> 0
@@ -338,6 +345,8 @@ async def _move(connection: Any, told: Told) -> None:
             await connection.execute(f"ALTER TABLE log_entries_days DETACH PARTITION {name}")
             for (trigger,) in await connection.fetch(TRIGGERS_OF, name):
                 await connection.execute(f"DROP TRIGGER {trigger} ON {name}")
+            for (index,) in await connection.fetch(BY_TIME, name):
+                await connection.execute(f"DROP INDEX {index}")
             await connection.execute(chunks.JOB_TEXT.format(name))
             if start is None:
                 end = chunks.EARLIEST  # noqa: PLW2901

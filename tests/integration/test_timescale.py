@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import os
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -24,7 +25,9 @@ from storage import (
     timescale,
     writer,
 )
+from storage import reader as reading
 from storage.errors import Unavailable
+from storage.pages import NEWEST
 from storage.reader import Reader
 from storage.search import Text
 from storage.where import Where
@@ -288,6 +291,46 @@ async def test_compressed_jobs_are_found_by_bloom_filters(chunked, job):
     )
 
     assert scans == filtered > 0
+
+
+async def test_pages_and_lookups_go_by_indexes(chunked, monkeypatch):
+    """
+    A page is read along an index that has its order, and no lookup is: where much is
+    compressed, Postgres hopes in vain to find soon what it looks for.
+    """
+    await chunked.execute("""
+        INSERT INTO log_entries (id, timestamp, level, service, request_id)
+        SELECT n, '2025-11-12Z'::timestamptz + n * interval '4 s', 'INFO', 'api', md5(n::text)
+        FROM generate_series(1, 40000) n""")
+    await chunked.execute("CALL convert_to_columnstore('log_entries_20251112')")
+    await chunked.execute("VACUUM ANALYZE log_entries")
+    page = await chunked.fetch(f"EXPLAIN SELECT * FROM log_entries e ORDER BY {NEWEST} LIMIT 9")
+    monkeypatch.setattr(reading, "MOST_ENTRIES", 1000)
+    connection = Explained()
+    async with chunked.acquire() as real:
+        connection.real = real
+        reader = Reader(chunked)
+        reader.reading = connection.reading
+        await reader.request("none")
+
+    along = "using log_entries_20251113_log_entries_timestamp"
+    assert any(f"Index Scan Backward {along}" in row[0] for row in page)
+    assert not any(along in line for line in connection.plan)
+    assert any("log_entries_20251113_log_entries_request_id" in line for line in connection.plan)
+
+
+class Explained:
+    """Reads as a reader does, and keeps the plan."""
+
+    @asynccontextmanager
+    async def reading(self, *_):
+        async with self.real.transaction():
+            await self.real.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+            yield self
+
+    async def fetch(self, statement, *arguments):
+        self.plan = [row[0] for row in await self.real.fetch(f"EXPLAIN {statement}", *arguments)]
+        return await self.real.fetch(statement, *arguments)
 
 
 async def test_text_is_found_in_compressed_days(chunked):
