@@ -121,27 +121,36 @@ class Sealer:
         indexes = await connection.fetch(INDEXES, leaf, f"^{whole}(_[0-9]+)?$")
         valid: dict[str, bool] = {row[0]: row[1] for row in indexes}
         if valid.get(whole):
-            return []
-        done = await _describe(connection, leaf)
+            return await _leave(connection, leaf, valid)
         size = await connection.fetchval("SELECT pg_relation_size(to_regclass($1))", leaf)
+        over = start + DAY + DAY_SETTLED <= now
+        if size <= self._small or not over:
+            done = await _describe(connection, leaf)
         if size <= self._small:
             return done
-        if start + DAY + DAY_SETTLED <= now:
+        if over:
             if await connection.fetchval(FILLED, now - SETTLED, start, start + DAY) > BULK:
-                return done
-            done += await _build(connection, schema, leaf, whole, valid)
-            for part in sorted(valid.keys() - {whole}):
-                await connection.execute(f"DROP INDEX CONCURRENTLY {part}")
-            # The index has statistics of its own.
-            await connection.execute(f"DROP STATISTICS IF EXISTS {whole}")
+                return []
+            done = await _build(connection, schema, leaf, whole, valid)
             await connection.execute(f"ANALYZE {leaf}")
-            return done
+            return done + await _leave(connection, leaf, valid)
         for begin, end in trigrams.parts(now):
             name = f"{whole}_{begin:%H}"
             if begin.date() == day and end + SETTLED <= now and not valid.get(name):
                 where = f" WHERE {trigrams.within(begin, end)}"
                 done += await _build(connection, schema, leaf, name, valid, where)
         return done
+
+
+async def _leave(connection: Connection, leaf: str, valid: dict[str, bool]) -> list[str]:
+    """Drop what the index of the whole day replaces; it has statistics of its own."""
+    whole = f"{leaf}_text"
+    parts = sorted(valid.keys() - {whole})
+    for part in parts:
+        await connection.execute(f"DROP INDEX CONCURRENTLY {part}")
+    if await connection.fetchval(STATISTICS, whole, leaf):
+        await connection.execute(f"DROP STATISTICS {whole}")
+    return [f"dropped index {part}" for part in parts]
 
 
 async def _build(

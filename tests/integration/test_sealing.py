@@ -164,9 +164,13 @@ async def test_a_whole_day_takes_its_parts_place(pool, sealer):
     await sealer.seal(NOON + 2 * HOUR)
     statistics = await pool.fetchval(sealing.STATISTICS, f"{DAY}_text", DAY)
     done = await sealer.seal(LATER)
+    cut_short = f"CREATE INDEX {DAY}_text_03 ON {DAY} (id)"  # where the dropping didn't come to it
+    await pool.execute(cut_short)
+    mended = await sealer.seal(LATER)
 
     assert statistics == 1
     assert any(line.startswith(f"made index {DAY}_text in ") for line in done)
+    assert [f"dropped index {DAY}_text_03"] == mended
     assert [f"{DAY}_text"] == await indexes(pool)
     assert await pool.fetchval(sealing.STATISTICS, f"{DAY}_text", DAY) is None
     assert [] == await sealer.seal(LATER)
