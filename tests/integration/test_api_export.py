@@ -282,10 +282,10 @@ async def test_an_export_ends_with_its_reader(pool, database, form, monkeypatch)
     monkeypatch.setattr(parquet_format, "ROWS", 100)
     await store(pool, *records(2_000, extra=LARGE))
     async with serving(database, exports=1) as client:
-        response = await client.get(EXPORT, params={"format": form})
-        await response.content.read(1)
-        await until(pool, 1)
-        response.close()
+        async with client.get(EXPORT, params={"format": form}) as response:
+            await response.content.read(1)
+            await until(pool, 1)
+            response.close()
         await until(pool, 0)
         async with client.get(EXPORT, params={"limit": "1"}) as again:
             assert 1 == len((await again.read()).splitlines())
@@ -315,8 +315,7 @@ async def test_a_reader_that_takes_nothing_is_waited_for_and_then_cut_off(
         storage_export, "size", lambda each: taken.append(each) or len(each.msg or "")
     )
     await store(pool, *records(2_000, extra=LARGE))
-    async with serving(database) as client:
-        response = await client.get(EXPORT)
+    async with serving(database) as client, client.get(EXPORT) as response:
         await until(pool, 1)
         await until(pool, 0)
         with pytest.raises(aiohttp.ClientError):
@@ -330,8 +329,7 @@ async def test_few_at_a_time(pool, database):
     Beyond the number of exports that may run another is 503, to be tried again.
     """
     await store(pool, *records(2_000, extra=LARGE))
-    async with serving(database, exports=1) as client:
-        running = await client.get(EXPORT)
+    async with serving(database, exports=1) as client, client.get(EXPORT) as running:
         async with client.get(EXPORT) as second:
             refused = second.status, (await second.json())["detail"]
         async with client.get(f"{LOGS}/query", params={"limit": "1"}) as question:
@@ -347,8 +345,7 @@ async def test_a_failure_on_the_way_is_seen(pool, database):
     When the database goes away on the way, the transfer has no end: nobody takes it for whole.
     """
     await store(pool, *records(2_000, extra=LARGE))
-    async with serving(database) as client:
-        response = await client.get(EXPORT)
+    async with serving(database) as client, client.get(EXPORT) as response:
         await response.content.readline()
         await pool.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
