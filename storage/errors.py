@@ -5,6 +5,7 @@ What can go wrong in storage, told by what the caller should do about it.
   + Unavailable    the same request may succeed later: retry it
     - Overloaded   too many bytes wait to be written: retry it after a second
   + Rejected       the same rows will always fail: do not retry them
+  + Unsuitable     the database isn't what the configuration asks for: change either
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ class Overloaded(Unavailable):
 
 class Rejected(StorageError):
     """These rows, or this query's values, will always fail."""
+
+
+class Unsuitable(StorageError):
+    """The database can't be what the configuration asks for, until somebody changes either."""
 
 
 # asyncpg encodes COPY rows and query arguments in the client, and lets Python's own

@@ -26,7 +26,7 @@ from storage import (
     writer,
 )
 from storage import reader as reading
-from storage.errors import Unavailable
+from storage.errors import Unavailable, Unsuitable
 from storage.pages import NEWEST
 from storage.reader import Reader
 from storage.search import Text
@@ -181,13 +181,36 @@ async def test_a_writer_goes_on(plain):
     assert [1, 1] == [row["records"] for row in entered]  # one a commit, none by the trigger
 
 
-async def test_what_would_stay_with_the_old_table(plain):
+@pytest.mark.parametrize(
+    ("made", "name"),
+    [
+        ("CREATE MATERIALIZED VIEW old AS SELECT msg FROM log_entries", "materialized view old"),
+        (
+            "CREATE FUNCTION old() RETURNS text RETURN (SELECT min(msg) FROM log_entries)",
+            r"function old\(\)",
+        ),
+        ("CREATE VIEW old AS SELECT msg FROM log_entries_days", "view old"),
+        ("CREATE POLICY old ON log_entries USING (true)", "row security policy old"),
+        ("CREATE RULE old AS ON DELETE TO log_entries DO ALSO SELECT 1", "rule old"),
+        ("CREATE PUBLICATION old FOR TABLE log_entries", "publication old"),
+        ("CREATE STATISTICS old ON service, level FROM log_entries", "statistics old"),
+        ("GRANT SELECT (msg) ON log_entries TO PUBLIC", "rights on column msg"),
+        (
+            (
+                "CREATE TRIGGER old AFTER DELETE ON log_entries REFERENCING OLD TABLE AS gone"
+                " FOR EACH STATEMENT EXECUTE FUNCTION roll_ups_deleted()"
+            ),
+            "trigger old",
+        ),
+    ],
+)
+async def test_what_would_stay_with_the_old_table(plain, made, name):
     """
     What depends on the table and can't be moved is named, and nothing is changed.
     """
     with psycopg.connect(plain) as connection:
-        connection.execute("CREATE MATERIALIZED VIEW old AS SELECT msg FROM log_entries")
-    with pytest.raises(timescale.Unsuitable, match="materialized view old"):
+        connection.execute(made)
+    with pytest.raises(Unsuitable, match=name):
         await convert(plain)
 
     await timescale.check(plain, wanted=False)
@@ -198,11 +221,11 @@ async def test_engine_and_tables_must_agree(plain):
     A plain table is no engine timescaledb, and a hypertable no engine postgres.
     """
     await timescale.check(plain, wanted=False)
-    with pytest.raises(timescale.Unsuitable, match="migrate upgrade"):
+    with pytest.raises(Unsuitable, match="migrate upgrade"):
         await timescale.check(plain, wanted=True)
     await convert(plain)
     await timescale.check(plain, wanted=True)
-    with pytest.raises(timescale.Unsuitable, match="is a hypertable"):
+    with pytest.raises(Unsuitable, match="is a hypertable"):
         await timescale.check(plain, wanted=False)
 
 
@@ -213,7 +236,7 @@ async def test_a_server_without_it(empty_database, hypertable):
     if hypertable:
         pytest.skip(reason="the server has TimescaleDB")
     migrate.upgrade(empty_database)
-    with pytest.raises(timescale.Unsuitable) as caught:
+    with pytest.raises(Unsuitable) as caught:
         await convert(empty_database)
 
     assert "TimescaleDB" in str(caught.value)
@@ -471,7 +494,7 @@ async def test_a_user_that_may_make_no_extension(server, plain):
         connection.execute(f"CREATE ROLE {role} LOGIN")
     try:
         dsn = plain.replace("postgres@", f"{role}@")
-        with pytest.raises(timescale.Unsuitable, match="no extension timescaledb can be made"):
+        with pytest.raises(Unsuitable, match="no extension timescaledb can be made"):
             await convert(dsn)
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
