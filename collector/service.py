@@ -16,7 +16,7 @@ from collector.correlation import Correlation
 from collector.housekeeping import Chore, housekeeping
 from collector.pipeline import pipeline
 from collector.server import Listener, listening
-from storage import database, embedded, partitions, roll_ups, sealing, writer
+from storage import database, embedded, encoding, partitions, roll_ups, sealing, writer
 from storage.reader import Reader
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
         await engine.check(postgres, dsn)
         # A pool for each: however many queries run, commits and probes have their connections,
         pool = await stack.enter_async_context(
-            database.connected(dsn, size=postgres.connections, init=writer.prepare)
+            database.connected(dsn, size=postgres.connections, init=encoding.prepare)
         )
         readers = await stack.enter_async_context(database.reading(dsn, size=READERS))
         probing = await stack.enter_async_context(database.connected(dsn, size=1))

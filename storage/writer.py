@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import datetime as dt
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
+from storage import ledger
 from storage.errors import Rejected, StorageError, Unavailable, translated
 from storage.layout import PAST_LEDGER, hypertable
 from storage.records import COLUMNS, Batch, LogRecord, Outcome, Refusal
@@ -44,15 +44,6 @@ INSERT INTO scopes (id, name, version, attributes, schema_url, dropped_attribute
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::text[], $6::bigint[])
 ON CONFLICT (id) DO NOTHING
 """
-INSERT_LEDGER = """
-INSERT INTO ledger (receiver, sender, requests, records, refused, min_timestamp, max_timestamp)
-SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::integer[],
-    $6::timestamptz[], $7::timestamptz[])
-"""
-
-_encode = msgspec.json.Encoder().encode
-_JSONB = b"\x01"
-_POSTGRES_EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 astuple = msgspec.structs.astuple
 log = structlog.get_logger()
 
@@ -220,6 +211,7 @@ class LogWriter:
         records: Sequence[LogRecord],
         copy: Callable[[Any, str, Sequence[LogRecord]], Awaitable[dict[int, str]]],
     ) -> dict[int, str]:
+        batches = [waiting.batch for waiting in group]
         with translated():
             # Another task's failure may make it unknown at any moment.
             if (chunked := self._hypertable) is None:
@@ -227,9 +219,9 @@ class LogWriter:
             async with connection.transaction():
                 if chunked:
                     await connection.execute(f"SET LOCAL {PAST_LEDGER}")
-                fresh = await self._intern(connection, [w.batch for w in group])
+                fresh = await self._intern(connection, batches)
                 refused = await copy(connection, TABLE[chunked], records)
-                await _enter(connection, group, refused)
+                await ledger.enter(connection, batches, refused)
         if len(self._known) > KNOWN_AT_MOST:
             self._known.clear()
         self._known |= fresh  # only now: an insert that was rolled back must be made again
@@ -271,83 +263,6 @@ async def _copy_good(connection: Any, table: str, records: Sequence[LogRecord]) 
         return refused
 
 
-async def _enter(connection: Any, group: Sequence[_Waiting], refused: dict[int, str]) -> None:
-    """
-    Write the ledger: a row for each receiver, sender and hour of this transaction.
-
-    Who looks for the records of a transaction then need not look through all the time between
-    a late one and the others. Of the hours of a request the first counts it and its refused
-    records.
-    """
-    entries: dict[tuple[Any, ...], list[Any]] = {}
-    place = 0
-    for waiting in group:
-        batch = waiting.batch
-        end = place + len(batch.records)
-        lost = {bad - place for bad in refused if place <= bad < end}
-        place = end
-        for first, times in enumerate(_hours(batch.records, lost)):
-            key = (batch.receiver, batch.sender, _hour(times[0]) if times else None)
-            entry = entries.setdefault(key, [0, 0, 0, [], []])
-            entry[0] += not first
-            entry[1] += len(times)
-            entry[2] += 0 if first else len(lost)
-            entry[3] += [min(times)] if times else []
-            entry[4] += [max(times)] if times else []
-    rows = [
-        (*key[:2], requests, stored, lost, min(lowest, default=None), max(highest, default=None))
-        for key, (requests, stored, lost, lowest, highest) in entries.items()
-    ]
-    await connection.execute(INSERT_LEDGER, *map(list, zip(*rows, strict=True)))
-
-
-def _hours(records: Sequence[LogRecord], lost: set[int]) -> list[list[dt.datetime]]:
-    """Give the times of *records*, but those *lost*, by hour; a list of none where all are."""
-    times = [record.timestamp for place, record in enumerate(records) if place not in lost]
-    if not times or _hour(min(times)) == _hour(max(times)):  # nearly always, so it is quick
-        return [times]
-    hours: dict[dt.datetime, list[dt.datetime]] = {}
-    for time_ in times:
-        hours.setdefault(_hour(time_), []).append(time_)
-    return list(hours.values())
-
-
-def _hour(moment: dt.datetime) -> dt.datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
-
-
-async def prepare(connection: Any) -> None:
-    """Make *connection* one of a writer's: it encodes a row's times and JSON in half the time."""
-    await connection.set_type_codec(
-        "timestamptz",
-        schema="pg_catalog",
-        encoder=_microseconds,
-        decoder=_time,
-        format="tuple",
-    )
-    await connection.set_type_codec(
-        "jsonb", schema="pg_catalog", encoder=_json, decoder=_json_text, format="binary"
-    )
-
-
-def _microseconds(time: dt.datetime) -> tuple[int]:
-    since = time - _POSTGRES_EPOCH
-    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds,)
-
-
-def _time(microseconds: tuple[int]) -> dt.datetime:
-    return _POSTGRES_EPOCH + dt.timedelta(microseconds=microseconds[0])
-
-
-def _json(value: dict[str, object] | str) -> bytes:
-    """Encode an object, or take the text of one; jsonb on the wire begins with its version."""
-    return _JSONB + (value.encode() if type(value) is str else _encode(value))
-
-
-def _json_text(encoded: bytes) -> str:
-    return encoded.removeprefix(_JSONB).decode()
-
-
 @asynccontextmanager
 async def writing(
     pool: asyncpg.Pool, config: WriterConfig, committed: Callable[[float, int], object]
@@ -355,8 +270,7 @@ async def writing(
     """
     A writer that writes inside the block and is drained at its end.
 
-    The connections of *pool* are those that `prepare` was done to.
-
+    The connections of *pool* are those that `storage.encoding.prepare` was done to.
     *committed* is told the seconds and the records of each commit.
     """
     writer = LogWriter(pool, config, committed)

@@ -6,7 +6,7 @@ import pytest
 import structlog
 
 from storage import database as storage_database
-from storage import writer
+from storage import encoding
 from tests import postgres
 
 
@@ -41,5 +41,5 @@ def _empty_database(server):
 @pytest.fixture(name="pool")
 async def _pool(database):
     """Connections to `database`, as the writer's are."""
-    async with storage_database.connected(database, size=5, init=writer.prepare) as pool:
+    async with storage_database.connected(database, size=5, init=encoding.prepare) as pool:
         yield pool

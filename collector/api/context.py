@@ -10,7 +10,7 @@ from aiohttp import web
 from collector.api import cursors
 from collector.api.decoding import decode
 from collector.api.parameters import Integer  # noqa: TC001  msgspec reads the annotations
-from collector.api.responses import answered
+from collector.api.responses import PREFIX, answered
 from collector.api.searches import read
 from storage import context, sealing
 from storage.context import Scope  # noqa: TC001  the same
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from storage.reader import Reader
 
-PREFIX = "/api/v1/logs"
 CUT = f"fewer lines than asked for, for all have {MOST_BYTES} bytes; the cursors go on"
 
 Lines = Annotated[int, msgspec.Meta(ge=0, le=1000)]

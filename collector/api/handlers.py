@@ -21,7 +21,7 @@ from collector.api import (
 )
 from collector.api.decoding import decode
 from collector.api.export import Exports
-from collector.api.responses import answered
+from collector.api.responses import PREFIX, answered
 from collector.api.searches import wanted
 from collector.api.shapes import (
     ColumnValues,
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
     from storage.reader import Reader, Trace
 
-PREFIX = "/api/v1/logs"
 FIELDS = sorted(
     {*Entry.__struct_fields__, "created_at"}
     - {"resource", "scope", "timestamp_unix_nano", "trace_flags"}

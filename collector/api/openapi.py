@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
-from collector.api.operations import JSON, LOGS, OPERATIONS, PROTOBUF, Operation
+from collector.api.operations import JSON, OPERATIONS, PROTOBUF, Operation
 from collector.api.parameters import Conditions
 from collector.api.parquet import Parquet
+from collector.api.responses import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,7 +113,7 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _id(operation: Operation) -> str:
-    words = operation.path.removeprefix(LOGS).replace("{", "by_").replace("}", "")
+    words = operation.path.removeprefix(PREFIX).replace("{", "by_").replace("}", "")
     return "_".join((operation.method, *filter(None, words.replace("-", "_").split("/")))).replace(
         ".", "_"
     )

@@ -13,11 +13,11 @@ from collector.api import shapes as s
 from collector.api import statistics_shapes as st
 from collector.api.formats import Csv, JsonLines
 from collector.api.parquet import Parquet
+from collector.api.responses import PREFIX
 from collector.receivers import otlp, pixsim
 from storage.entries import Entry
 from storage.sealing import TextIndex
 
-LOGS = "/api/v1/logs"
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 HTML, TEXT = "text/html", "text/plain"
 FILES = (JsonLines.media, Csv.media, Parquet.media)
@@ -51,7 +51,7 @@ _BODY = {
 OPERATIONS = (
     Operation(
         method="post",
-        path=f"{LOGS}/ingest",
+        path=f"{PREFIX}/ingest",
         summary="Store one record",
         body=s.LogEntry,
         answer=pixsim.Stored,
@@ -59,7 +59,7 @@ OPERATIONS = (
     ),
     Operation(
         method="post",
-        path=f"{LOGS}/ingest/batch",
+        path=f"{PREFIX}/ingest/batch",
         summary="Store many records; a bad one never costs a good one",
         body=s.LogBatch,
         answer=pixsim.StoredMany,
@@ -77,14 +77,14 @@ OPERATIONS = (
         endpoint=OTLP_ENDPOINT,
     ),
     Operation(
-        path=f"{LOGS}/query",
+        path=f"{PREFIX}/query",
         summary="Find records, newest first",
         query=p.Query,
         answer=s.Found,
         failures=_WRONG | _AWAY,
     ),
     Operation(
-        path=f"{LOGS}/trace/job/{{job_id}}",
+        path=f"{PREFIX}/trace/job/{{job_id}}",
         summary="All records of a job, oldest first",
         in_path=p.Job,
         query=p.Trace,
@@ -92,7 +92,7 @@ OPERATIONS = (
         failures=_WRONG | _AWAY,
     ),
     Operation(
-        path=f"{LOGS}/trace/request/{{request_id}}",
+        path=f"{PREFIX}/trace/request/{{request_id}}",
         summary="All records of a request, oldest first",
         in_path=p.Request,
         query=p.Trace,
@@ -100,28 +100,28 @@ OPERATIONS = (
         failures=_WRONG | _AWAY,
     ),
     Operation(
-        path=f"{LOGS}/trace/trace/{{trace_id}}",
+        path=f"{PREFIX}/trace/trace/{{trace_id}}",
         summary="All records of a trace, oldest first",
         in_path=p.TraceId,
         answer=list[Entry],
         failures=_WRONG | _AWAY,
     ),
     Operation(
-        path=f"{LOGS}/fields",
+        path=f"{PREFIX}/fields",
         summary="The names that a filter may have",
         query=p.Fields,
         answer=s.KnownFields,
         failures=_WRONG | _AWAY,
     ),
     Operation(
-        path=f"{LOGS}/distinct",
+        path=f"{PREFIX}/distinct",
         summary="The values of a field",
         query=p.Distinct,
         answer=s.FieldValues,
         failures={400: "`field` is empty"} | _WRONG | _AWAY,
     ),
     Operation(
-        path=f"{LOGS}/distinct/{{column}}",
+        path=f"{PREFIX}/distinct/{{column}}",
         summary="The values of a column that has few",
         in_path=p.Column,
         query=p.DistinctColumn,
@@ -129,35 +129,35 @@ OPERATIONS = (
         failures={400: "`column` is not one of those allowed"} | _WRONG | _AWAY,
     ),
     Operation(
-        path=f"{LOGS}/completion",
+        path=f"{PREFIX}/completion",
         summary="What may stand at a place of a search",
         query=p.Completion,
         answer=s.Completions,
         failures=_WRONG | _AWAY,
     ),
     Operation(
-        path=f"{LOGS}/histogram",
+        path=f"{PREFIX}/histogram",
         summary="How many records there are, by time and the values of a field",
         query=st.Histogram,
         answer=st.Counted,
         failures=_WRONG | _AWAY,
     ),
     Operation(
-        path=f"{LOGS}/facets",
+        path=f"{PREFIX}/facets",
         summary="The most frequent values of many fields",
         query=st.Facets,
         answer=st.Faceted,
         failures=_WRONG | _AWAY,
     ),
     Operation(
-        path=f"{LOGS}/stats",
+        path=f"{PREFIX}/stats",
         summary="How the numbers of fields are spread, by groups and time",
         query=st.Stats,
         answer=st.Spread,
         failures=_WRONG | _AWAY,
     ),
     Operation(
-        path=f"{LOGS}/context/{{id}}",
+        path=f"{PREFIX}/context/{{id}}",
         summary="The records around one, oldest first",
         in_path=c.Line,
         query=c.Around,
@@ -165,13 +165,13 @@ OPERATIONS = (
         failures={404: "there is no such record"} | _WRONG | _AWAY,
     ),
     Operation(
-        path=f"{LOGS}/text-index",
+        path=f"{PREFIX}/text-index",
         summary="Which days searches of text go through by an index",
         answer=TextIndex,
         failures=_AWAY,
     ),
     Operation(
-        path=f"{LOGS}/export",
+        path=f"{PREFIX}/export",
         summary="All records of a search as a file, oldest first; the last says it is complete",
         query=p.Export,
         answer=str,
@@ -179,7 +179,7 @@ OPERATIONS = (
         failures={501: "Parquet is not installed"} | _WRONG | _AWAY,
     ),
     Operation(
-        path=f"{LOGS}/console-fields",
+        path=f"{PREFIX}/console-fields",
         summary="How a console marks the ids in its lines",
         answer=s.ConsoleFields,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
+PREFIX = "/api/v1/logs"  # of what is asked about records
 # Why an answer has less than was asked for; in a header, for some answers are bare lists.
 INCOMPLETE = "X-Incomplete"
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from collector.api import statistics_shapes as s
 from collector.api.decoding import decode
-from collector.api.responses import answered
+from collector.api.responses import PREFIX, answered
 from collector.api.searches import read, wanted
 from collector.search.mistakes import Unfit
 from collector.search.times import span
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from storage.reader import Reader
 
-PREFIX = "/api/v1/logs"
 LONGEST_INTERVAL = 9_999  # of any unit
 
 

@@ -9,7 +9,7 @@ import time
 
 import asyncpg
 
-from storage import database, pages, partitions, writer
+from storage import database, encoding, pages, partitions, writer
 from storage.reader import Reader
 from storage.records import Batch, LogRecord
 from storage.search import EVERYTHING, All, Equals, Severity
@@ -43,7 +43,7 @@ async def fill(dsn):
     """Load the rows; give some job ids, request ids and trace ids among them."""
     start = dt.datetime.now(dt.UTC) - dt.timedelta(days=DAYS)
     known = []
-    async with database.connected(dsn, size=4, init=writer.prepare) as pool:
+    async with database.connected(dsn, size=4, init=encoding.prepare) as pool:
         await pool.execute("TRUNCATE log_entries, ledger")
         async with writer.writing(pool, writer.WriterConfig(), lambda *_: None) as log_writer:
             step, done = 20_000, 0

@@ -14,7 +14,7 @@ import pytest
 from collector import cli
 from collector.commands.expiry import size
 from storage import database as connections
-from storage import partitions, writer
+from storage import encoding, partitions
 from tests.builders import record
 from tests.stored import store
 
@@ -40,7 +40,7 @@ def _run(database, tmp_path, monkeypatch, capsys):
     debug = {"severity_number": 5, "service": "worker"}
 
     async def fill():
-        async with connections.connected(database, size=1, init=writer.prepare) as pool:
+        async with connections.connected(database, size=1, init=encoding.prepare) as pool:
             await store(
                 pool,
                 record(timestamp=NOW, msg="a", user_id=12),

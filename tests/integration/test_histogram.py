@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
-from storage import counts, histogram, roll_ups, statistics, writer
+from storage import counts, encoding, histogram, roll_ups, statistics
 from storage import search as s
 from storage.database import connected
 from storage.errors import Unavailable
@@ -98,7 +98,7 @@ def test_agreement(database, drawn, moved, questions, interval):
 
     async def ask():
         async with (
-            connected(database, size=2, init=writer.prepare) as writing,
+            connected(database, size=2, init=encoding.prepare) as writing,
             connected(database, size=1) as reading,
         ):
             await writing.execute("DELETE FROM log_entries")

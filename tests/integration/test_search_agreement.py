@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from collector.search import Mistake, parse
-from storage import filters, writer
+from storage import encoding, filters
 from storage.database import connected
 from tests.builders import NOON
 from tests.searching import RESOURCES, SCOPES, made, meets, records, searches
@@ -45,7 +45,7 @@ def test_agreement(database, drawn, asked):
 
     async def ask():
         async with (
-            connected(database, size=2, init=writer.prepare) as writing,
+            connected(database, size=2, init=encoding.prepare) as writing,
             connected(database, size=1) as reading,
         ):
             await writing.execute("DELETE FROM log_entries")

@@ -24,7 +24,7 @@ from pixsim_otel.transport import Delivered, Retry
 from collector.receivers.pixsim.decoding import decode
 from collector.receivers.pixsim.mapping import record as mapped
 from storage import database as storage_database
-from storage import migrate, writer
+from storage import encoding, migrate
 from tests.integration.test_migrate import BARE_TABLE
 from tests.stored import store
 from tests.unit.exporter.records import record
@@ -85,7 +85,7 @@ def by_collector(dsn, found):
     async def write():
         now = dt.datetime.now(dt.UTC)
         entries = decode(native.encode(found), Counter())["logs"]
-        async with storage_database.connected(dsn, size=1, init=writer.prepare) as pool:
+        async with storage_database.connected(dsn, size=1, init=encoding.prepare) as pool:
             await store(pool, *(mapped(entry, now, set()) for entry in entries))
 
     asyncio.run(write())
