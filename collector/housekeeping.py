@@ -59,6 +59,8 @@ async def _do(chore: Chore) -> None:
         did = await chore.do()
     except StorageError as exc:  # the next time mends it
         log.warning("housekeeping_failed", chore=chore.name, error=str(exc))
+    except Exception:
+        log.exception("housekeeping_failed", chore=chore.name)
     else:
         if did:
             log.info("housekeeping", chore=chore.name, did=list(did))

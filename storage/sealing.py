@@ -123,6 +123,8 @@ class Sealer:
         if valid.get(whole):
             return await _leave(connection, leaf, valid)
         size = await connection.fetchval("SELECT pg_relation_size(to_regclass($1))", leaf)
+        if size is None:  # who deletes has dropped it meanwhile
+            return []
         over = start + DAY + DAY_SETTLED <= now
         if size <= self._small or not over:
             done = await _describe(connection, leaf)

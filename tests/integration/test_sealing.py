@@ -200,6 +200,22 @@ async def test_small_days_have_none(pool, sealer):
     assert [] == await indexes(pool)
 
 
+async def test_a_day_that_is_dropped_meanwhile(pool, sealer, monkeypatch):
+    """
+    A day whose partition goes between being listed and being indexed is left out.
+    """
+    await store(pool, *noise(10))
+    await sealer.seal(LATER)
+    days = partitions.days
+
+    async def before_it_goes(connection, table):
+        return await days(connection, table) | {dt.date(2020, 1, 1)}
+
+    monkeypatch.setattr(partitions, "days", before_it_goes)
+
+    assert [] == await sealer.seal(LATER)
+
+
 async def test_an_index_left_half_built_is_built_anew(pool, sealer):
     """
     An index whose building was cut short costs and helps nobody, so it is made again.
