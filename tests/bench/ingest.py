@@ -51,7 +51,7 @@ async def ceiling(dsn, rows=200_000, batch=10_000):
     start = time.perf_counter()
     for part in parts:
         await connection.copy_to_table(
-            TABLE, source=io.BytesIO(part), columns=COLUMNS, format="binary"
+            TABLE[False], source=io.BytesIO(part), columns=COLUMNS, format="binary"
         )
     seconds = time.perf_counter() - start
     count = await connection.fetchval("SELECT count(*) FROM log_entries")
