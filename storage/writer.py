@@ -51,7 +51,7 @@ log = structlog.get_logger()
 class WriterConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How the writer uses its connections."""
 
-    connections: int = 3  # transactions at once: one is encoded while others commit
+    connections: int = 2  # transactions at once: one is encoded while others commit
     commit_records: int = 10_000  # a commit takes no further request beyond this many records
     commit_timeout: float = 10.0  # seconds; beyond it the requests are Unavailable
 

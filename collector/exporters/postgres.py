@@ -23,7 +23,7 @@ class Postgres(Section, frozen=True, kw_only=True):
     data_folder: str = "data/postgres"  # of the embedded server, from the working directory
     engine: Literal["postgres", "timescaledb"] = "postgres"
     compress_after: Days = 7  # of timescaledb: a day that is so old; 0 compresses none
-    connections: Count = 3  # commits at once: one is encoded while others are on their way to disk
+    connections: Count = 2  # commits at once: one is encoded while others are on their way to disk
     commit_records: Count = 10_000  # no further request joins a commit that has as many
     commit_timeout: Seconds = 10.0  # beyond it senders are told to try again
     max_in_flight_bytes: Bytes = 256 * 1024 * 1024  # of all requests from arrival to answer
