@@ -40,13 +40,16 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
 
     * a `Listener` of a receiver, from its name, its settings, the `Correlation` and `Submit`;
     * a `Process` of a processor, from its settings;
+    * a `Target` of an exporter, from its settings, which are a `Forwarder`;
     * a `Listener` of an extension, from its settings and the `Reader`.
 
     Those that `collector.service` knows itself, the store and the correlation, have none.
+    ``by_default`` says whether there is one where the file leaves its whole section out.
     """
 
     config: type[Section]
     create: Any = None
+    by_default: bool = True
 
 
 def _pixsim(name: str, config: Pixsim, _correlation: Correlation, submit: Submit) -> Listener:

@@ -100,7 +100,11 @@ def _components(shaping: Shaping, catalog: Catalog, kind: str, node: Node | None
     """Give the components of the section *kind*: by name the settings, or `BROKEN`."""
     if node is None or node.value is None:
         built_in = catalog.built_in[kind]
-        return {t: shaping.section(Node(0, {}), c.config, "") for t, c in built_in.items()}
+        return {
+            type_name: shaping.section(Node(0, {}), component.config, "")
+            for type_name, component in built_in.items()
+            if component.by_default
+        }
     found = {}
     for name, item in (shaping.items(node, kind) or {}).items():
         path, found[name] = f"{kind}.{name}", BROKEN

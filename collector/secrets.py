@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -44,10 +44,16 @@ Dsn = Annotated[
 def shown(section: Section) -> dict[str, Any]:
     """Give the fields of *section* as they may be shown."""
     return {
-        name: hide(value) if (hide := hider(hint)) and isinstance(value, str) else value
+        name: _shown(getattr(section, name), hint)
         for name, hint in get_type_hints(type(section), include_extras=True).items()
-        for value in [getattr(section, name)]
     }
+
+
+def _shown(value: Any, hint: Any) -> Any:
+    if isinstance(value, dict) and get_origin(hint) is dict:
+        return {key: _shown(item, get_args(hint)[1]) for key, item in value.items()}
+    hide = hider(hint)
+    return hide(value) if hide and isinstance(value, str) else value
 
 
 def hider(hint: Any) -> Callable[[str], str] | None:
