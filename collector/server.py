@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
-STOPPING = web.AppKey("stopping", list[bool])
+STOPPING = web.AppKey("stopping", asyncio.Event)
 CORS: web.AppKey[Callable[[web.Request], dict[str, str]]] = web.AppKey("cors")
 UNDER_WAY = web.AppKey("under_way", set[asyncio.Task[web.StreamResponse]])
 
@@ -60,7 +60,7 @@ def create_app(listeners: Iterable[Listener], in_flight: InFlight) -> web.Applic
     app = web.Application(middlewares=[_to_the_end, _answered])
     app[CORS] = _cors([listener.server.cors for listener in listeners])
     app[IN_FLIGHT] = in_flight
-    app[STOPPING] = []
+    app[STOPPING] = asyncio.Event()
     app[UNDER_WAY] = set()
     for listener in listeners:
         app.add_routes(listener.routes)
@@ -105,7 +105,7 @@ async def listening(
         yield [_url(runner.addresses[0]) for runner in runners]
     finally:
         for app in apps:
-            app[STOPPING].append(True)
+            app[STOPPING].set()
         for runner in runners:
             await runner.cleanup()
         if under_way := [task for app in apps for task in app[UNDER_WAY]]:
@@ -143,7 +143,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     """Let every answer leave through here."""
     response: web.StreamResponse
     try:
-        if request.app[STOPPING]:
+        if request.app[STOPPING].is_set():
             raise Unavailable("the collector is stopping")
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             response = web.Response(status=204)
@@ -155,7 +155,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
             telemetry.requests_refused.labels(_route(request), answers.reason(exc)).inc()
     finally:
         request.app[IN_FLIGHT].release(request)
-    if request.app[STOPPING]:
+    if request.app[STOPPING].is_set():
         response.force_close()
     telemetry.requests.labels(request.method, _route(request), response.status).inc()
     if not response.prepared:

@@ -110,7 +110,7 @@ async def _stream(
 ) -> None:
     await _send(response, encoding.compress(await _written(made, first)))
     async for block in blocks:
-        if request.app[server.STOPPING]:
+        if request.app[server.STOPPING].is_set():
             raise Unavailable("the collector is stopping")
         await _send(response, encoding.compress(await _written(made, block)))
     end = await asyncio.to_thread(made.end) if made.slow else made.end()
