@@ -13,7 +13,7 @@ from collector import configfile, demo, engine, own_log
 from collector.commands import delete, expiry, store
 from collector.commands.store import PROGRAM
 from collector.configfile import Invalid
-from collector.terminal import client
+from collector.terminal import client, export, stats
 from collector.terminal import commands as questions
 from storage import migrate
 from storage.errors import StorageError
@@ -102,25 +102,50 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_questions(commands: Commands) -> None:
     """Add the commands that ask a running collector."""
-    questions.add_query(
-        commands.add_parser(
-            "query",
-            help="show records that a search finds",
-            description="Show the newest records that a search finds, the newest last.",
-            epilog=questions.QUERY_EXAMPLES,
+
+    def add(name: str, text: str, description: str, examples: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=text,
+            description=description,
+            epilog=examples,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+
+    questions.add_query(
+        add(
+            "query",
+            "show records that a search finds",
+            "Show the newest records that a search finds, the newest last.",
+            questions.QUERY_EXAMPLES,
+        )
     )
     questions.add_trace(
-        commands.add_parser(
+        add(
             "trace",
-            help="tell the story of a job, a request or a trace",
-            description="Show all records of a job, a request or a trace, of all services, with"
-            " the time between them.",
-            epilog=questions.TRACE_EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
+            "tell the story of a job, a request or a trace",
+            "Show all records of a job, a request or a trace, of all services, with the time"
+            " between them.",
+            questions.TRACE_EXAMPLES,
+        )
+    )
+    stats.add_arguments(
+        add(
+            "stats",
+            "count records, and show how their numbers are spread",
+            "Count the records that a search finds, of the last day where no time is given, and"
+            " show how their numbers are spread, by other fields and by time.",
+            stats.EXAMPLES,
+        )
+    )
+    export.add_arguments(
+        add(
+            "export",
+            "write all records that a search finds to a file",
+            "Write all records that a search finds, oldest first, and make sure that none is"
+            " missing.",
+            export.EXAMPLES,
         )
     )
 

@@ -39,7 +39,7 @@ def add_query(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=int, default=100, metavar="N", help="the newest N records (default: 100)"
     )
-    _add_output(parser)
+    add_output(parser)
     parser.set_defaults(command=_query)
 
 
@@ -52,7 +52,7 @@ def add_trace(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="add the records of every trace that touched this job or request",
     )
-    _add_output(parser)
+    add_output(parser)
     parser.set_defaults(command=_trace)
 
 
@@ -65,10 +65,11 @@ def add_range(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--end", metavar="TIME", help="up to this time")
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--json", action="store_true", help="a JSON object a line, with every field"
-    )
+def add_output(
+    parser: argparse.ArgumentParser, json: str = "a JSON object a line, with every field"
+) -> None:
+    """Let the user have JSON, which *json* describes, and say which collector is asked."""
+    parser.add_argument("--json", action="store_true", help=json)
     add_url(parser)
 
 

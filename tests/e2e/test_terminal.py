@@ -99,3 +99,65 @@ def test_a_collector_that_is_away_is_one_line(run):
         code, out, errors = run("query", url=url)
 
         assert (2, "", 1) == (code, out, errors.count("\n"))
+
+
+def test_stats_shows_how_numbers_are_spread(shared, run):
+    """
+    `stats` shows a line a group with its count and numbers, as the API has them.
+    """
+    send(
+        shared,
+        *(
+            {"msg": "took", "request_id": "stats-1", "stage": stage, "duration_ms": took}
+            for stage, took in (("a", 1000.5), ("a", 2000.5), ("b", 7), ("b", 8), ("b", 9))
+        ),
+    )
+    code, out, _ = run("stats", "request_id:stats-1", "--by", "stage")
+    head, names, *groups = [line.split() for line in out.splitlines()]
+
+    assert (0, ["5", "records"]) == (code, head[:2])
+    assert ["stage", "records", "count", "min", "avg"] == names[:5]
+    assert [["b", "3", "3", "7", "8"], ["a", "2", "2", "1,000.5", "1,500.5"]] == [
+        group[:5] for group in groups
+    ]
+    code, out, _ = run("stats", "request_id:stats-1", "--by", "stage", "--json")
+    assert (0, [3, 2]) == (code, [group["records"] for group in json.loads(out)["groups"]])
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "spreadsheet", "parquet"])
+def test_export_writes_a_file_that_is_whole(shared, run, tmp_path, form):
+    """
+    `export` writes what the API gives to the file, byte for byte, and leaves nothing beside it.
+    """
+    send(shared, *({"msg": f"a,\n{n}", "request_id": f"export-{form}"} for n in range(1_500)))
+    target = tmp_path / "logs"
+    search = f"request_id:export-{form}"
+    code, out, errors = run("export", search, "--format", form, "--output", str(target))
+    asked = {"q": search, "format": form}
+    answer = requests.get(f"{shared.native}/api/v1/logs/export", params=asked, timeout=10)
+
+    assert (0, "", "") == (code, out, errors)
+    assert answer.content == target.read_bytes()
+    assert [target] == list(tmp_path.iterdir())
+
+
+def test_export_goes_to_a_pipe(shared, run):
+    """
+    Without a file, an export goes to the standard output.
+    """
+    send(shared, *({"msg": "piped", "request_id": "export-pipe"} for _ in range(3)))
+    code, out, _ = run("export", "request_id:export-pipe", "--limit", "2")
+
+    assert 0 == code
+    assert ["piped"] * 2 == [json.loads(line)["msg"] for line in out.splitlines()]
+
+
+def test_export_that_is_refused_leaves_no_file(run, tmp_path):
+    """
+    A search that cannot be read is said, and nothing is there that could be taken for its answer.
+    """
+    code, _, errors = run("export", "lvel:error", "--output", str(tmp_path / "logs"))
+
+    assert 2 == code
+    assert "did you mean `level`" in errors
+    assert not (tmp_path / "logs").exists()
