@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import functools
 import gzip
 import http
 import ssl
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from typing import TYPE_CHECKING, TypeAlias
@@ -23,6 +24,7 @@ import aiohttp
 import msgspec
 
 from collector.forwarding.target import Answer, Bad, Done, Refused, Retry, Split, Stop
+from collector.secrets import HIDDEN
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -30,13 +32,13 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from storage.follower import Stored
-
     from collector.forwarding.settings import HttpForwarder, Tls
+    from storage.follower import Stored
 
 MOST_ANSWER = 4 * 1024 * 1024  # bytes of an answer that are read
 LONGEST_REASON = 300  # characters of what a destination says, in our own words to operators
 GZIP_LEVEL = 4
+SHORTEST_SECRET = 6  # characters; anything shorter is a tenant or such
 RETRIED = {408, 425, 429, 500, 502, 503, 504}
 STOPPING = {401, 403, 404, 405, 407, 410, 415}  # and redirects: nobody has sent it there
 USER_AGENT = f"pixsim-collector/{metadata.version('pixsim-collector')}"
@@ -122,6 +124,7 @@ class HttpTarget:
         self._encode = encode
         self._interpret = interpret
         self._headers = {"User-Agent": USER_AGENT, **(headers or {}), **config.headers}
+        self._secrets = _secrets([*(headers or {}).values(), *config.headers.values()])
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, records: Sequence[Stored], /) -> Answer:
@@ -134,7 +137,7 @@ class HttpTarget:
         if not places:
             return Done(refused=encoded.refused)
         sent = [records[place] for place in places]
-        answer = await self._post(encoded, sent)
+        answer = _discreet(await self._post(encoded, sent), self._secrets)
         return _replaced(answer, places, encoded.refused) if isinstance(answer, Done) else answer
 
     async def close(self) -> None:
@@ -170,9 +173,10 @@ class HttpTarget:
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
+            secure = self._config.endpoint.startswith("https:")
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self._config.timeout),
-                connector=aiohttp.TCPConnector(ssl=context(self._config.tls)),
+                connector=aiohttp.TCPConnector(ssl=context(self._config.tls) if secure else True),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
@@ -240,6 +244,24 @@ def _replaced(done: Done, places: Sequence[int], left_out: Sequence[Refused]) ->
         refused=tuple(sorted((*refused, *left_out), key=lambda each: each.index)),
         retry=tuple(places[place] for place in done.retry),
     )
+
+
+def _secrets(headers: Iterable[str]) -> list[str]:
+    """Give what may not be repeated: the values, also without ``Bearer`` or the like."""
+    found = {text for value in headers for text in (value, value.rpartition(" ")[2])}
+    return sorted((text for text in found if len(text) >= SHORTEST_SECRET), key=len, reverse=True)
+
+
+def _discreet(answer: Answer, secrets: Sequence[str]) -> Answer:
+    """Give *answer* without what a destination has repeated of our own headers."""
+
+    def hidden(text: str) -> str:
+        return functools.reduce(lambda t, secret: t.replace(secret, HIDDEN), secrets, text)
+
+    if isinstance(answer, Done):
+        refused = (msgspec.structs.replace(r, reason=hidden(r.reason)) for r in answer.refused)
+        return msgspec.structs.replace(answer, note=hidden(answer.note), refused=tuple(refused))
+    return msgspec.structs.replace(answer, reason=hidden(answer.reason))
 
 
 def _named(exc: BaseException) -> str:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from collector import search, secrets
+from collector.forwarding.attributes import KEPT
 from collector.search import times
 from collector.secrets import Secret  # noqa: TC001  msgspec reads the annotations
 from collector.sections import Bytes, Count, Seconds, Section
@@ -49,7 +50,7 @@ class RetryOnFailure(Section, frozen=True, kw_only=True):
 
 
 class Attributes(Section, frozen=True, kw_only=True):
-    """What is changed of a record's attributes and columns before it is sent."""
+    """Which attributes and columns of a record are left out, or have another name there."""
 
     drop: tuple[str, ...] = ()
     rename: dict[str, str] = msgspec.field(default_factory=dict)
@@ -86,6 +87,8 @@ class Forwarder(Section, frozen=True, kw_only=True):
                 times.moment(self.start_at)
             except ValueError as exc:
                 yield f"start_at: expected {BEGINNING}, {NOW}, or {exc}, found {self.start_at!r}"
+        if KEPT in self.attributes.drop or KEPT in self.attributes.rename:
+            yield f"attributes: {KEPT} can be neither dropped nor renamed"
 
     @property
     def wanted(self) -> Search | None:

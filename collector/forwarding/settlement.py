@@ -1,0 +1,233 @@
+"""
+Sending a batch until it is settled: each record taken, refused for good, or given up.
+
+What waits here is in the table too, and the position has not moved over it: whenever this ends
+early, everything of the batch is sent again some time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from collector.forwarding.target import Answer, Bad, Done, Refused, Retry, Split, Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from collector.forwarding.settings import RetryOnFailure
+    from collector.forwarding.target import Target
+    from storage.follower import Stored
+
+log = structlog.get_logger()
+
+LONGEST_WAIT = 3600.0  # seconds, whatever Retry-After says
+# As many refusals of parts in a row, and nothing taken: the records are not to blame.
+MOST_DENIED = 40
+# Some cut the connection where others say 413, so what fails again and again is halved.
+FAILURES_A_HALVING = 5
+MOST_HALVINGS = 3
+TOLD_EVERY = 60.0  # seconds, of the same trouble
+
+
+class Stopped(Exception):
+    """The destination takes nothing until somebody mends the settings; the text says why."""
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A record that the destination will not have, and why."""
+
+    record: Stored
+    reason: str
+    status: int | None = None
+
+
+class Settled(msgspec.Struct, kw_only=True):
+    """What became of a batch."""
+
+    sent: int = 0
+    rejected: int = 0  # by a destination that doesn't say which
+    letters: list[Letter] = []
+
+
+class Backoff:
+    """When a destination may be tried again; shared by all that is sent to it."""
+
+    def __init__(
+        self, settings: RetryOnFailure, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._interval = settings.initial_interval
+        self._until = 0.0
+
+    async def wait(self) -> None:
+        """Return when it is time; others may fail meanwhile, and make it later."""
+        while (seconds := self._until - self._clock()) > 0:  # noqa: ASYNC110  it changes
+            await asyncio.sleep(seconds)
+
+    def failed(self, after: float | None) -> None:
+        """Wait, at least for the seconds *after* that the destination asks for."""
+        now = self._clock()
+        if now < self._until and after is None:
+            return  # another batch of the same moment has failed for the same cause
+        # By chance, so that not all collectors come at the same moment.
+        chosen = self._interval * random.uniform(2 / 3, 4 / 3)  # noqa: S311  no secret
+        self._until = max(self._until, now + max(chosen, min(after or 0.0, LONGEST_WAIT)))
+        self._interval = min(
+            self._interval * self._settings.multiplier, self._settings.max_interval
+        )
+
+    def succeeded(self) -> None:
+        """Begin anew with the next failure."""
+        self._interval = self._settings.initial_interval
+
+
+class _Part(msgspec.Struct):
+    """Records that are sent together."""
+
+    records: Sequence[Stored]
+    since: float | None = None  # of its first failure
+    failures: int = 0
+    halvings: int = 0
+
+    def halves(self) -> Iterator[_Part]:
+        middle = len(self.records) // 2
+        for records in (self.records[:middle], self.records[middle:]):
+            yield _Part(records, self.since, self.failures, self.halvings + 1)
+
+
+class Settlement:
+    """Settles the batches of one destination, several at a time."""
+
+    def __init__(
+        self,
+        name: str,
+        target: Target,
+        settings: RetryOnFailure,
+        *,
+        retried: Callable[[int, str], None] = lambda _records, _reason: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = name
+        self._target = target
+        self._settings = settings
+        self._retried = retried
+        self._clock = clock
+        self._backoff = Backoff(settings, clock)
+        self._denied = 0
+        self._told = -TOLD_EVERY
+        self._failing = False
+
+    async def settle(self, records: Sequence[Stored]) -> Settled:
+        """
+        Send *records* until each is settled, for as long as that takes.
+
+        Raises:
+            Stopped: none of the rest will be, until somebody mends the settings.
+        """
+        found = Settled()
+        # First in, first out: the whole batch is tried in halves before any of these in quarters,
+        # so that a destination that takes nothing at all is known after few requests.
+        parts = deque([_Part(records)])
+        while parts:
+            part = parts.popleft()
+            await self._backoff.wait()
+            answer = await self._answer(part.records)
+            match answer:
+                case Done():
+                    parts.extend(self._done(part, answer, found))
+                case Retry(reason, after):
+                    parts.extend(self._later(part, reason, after, found))
+                case Split(reason) | Bad(reason):
+                    status = answer.status if isinstance(answer, Bad) else 413
+                    parts.extend(self._denial(part, reason, status, found))
+                case Stop(reason):
+                    raise Stopped(reason)
+        return found
+
+    async def _answer(self, records: Sequence[Stored]) -> Answer:
+        try:
+            return await self._target.send(records)
+        except Exception as exc:  # a target's bug must not end the others
+            log.exception("forwarding_bug", destination=self._name)
+            return Retry(f"a bug of the collector's: {type(exc).__name__}")
+
+    def _done(self, part: _Part, done: Done, found: Settled) -> Iterator[_Part]:
+        self._letters(part.records, done.refused, found)
+        taken = len(part.records) - len(done.refused) - len(done.retry) - done.rejected
+        found.sent += taken
+        found.rejected += done.rejected
+        if done.rejected:
+            log.warning(
+                "forwarding_rejected",
+                destination=self._name,
+                records=done.rejected,
+                reason=done.note,
+            )
+        if taken:
+            self._denied = 0
+        if done.retry:
+            rest = _Part([part.records[place] for place in done.retry], part.since, part.failures)
+            if taken or done.refused:  # it moves, so this is no failure of the whole
+                rest.since, rest.failures = part.since or self._clock(), 0
+            yield from self._later(rest, done.note or "some of a batch", done.after, found)
+        else:
+            self._backoff.succeeded()
+            if self._failing:
+                self._failing = False
+                self._told = -TOLD_EVERY
+                log.info("forwarding_goes_on", destination=self._name)
+
+    def _later(
+        self, part: _Part, reason: str, after: float | None, found: Settled
+    ) -> Iterator[_Part]:
+        now = self._clock()
+        self._retried(len(part.records), reason)
+        self._backoff.failed(after)
+        part.failures += 1
+        if part.since is None:
+            part.since = now
+        longest = self._settings.max_elapsed_time
+        if longest and now - part.since >= longest:
+            why = f"given up after {now - part.since:.0f} s: {reason}"
+            found.letters += [Letter(record, why) for record in part.records]
+            return
+        self._failing = True
+        if now - self._told >= TOLD_EVERY:
+            self._told = now
+            log.warning(
+                "forwarding_fails",
+                destination=self._name,
+                reason=reason,
+                records=len(part.records),
+                times=part.failures,
+            )
+        again_and_again = part.failures % FAILURES_A_HALVING == 0
+        if again_and_again and part.halvings < MOST_HALVINGS and len(part.records) > 1:
+            yield from part.halves()
+        else:
+            yield part
+
+    def _denial(
+        self, part: _Part, reason: str, status: int | None, found: Settled
+    ) -> Iterator[_Part]:
+        self._backoff.succeeded()  # it is there, and speaks
+        self._denied += 1
+        if self._denied >= MOST_DENIED:
+            raise Stopped(f"{self._denied} times in a row nothing was taken, at last: {reason}")
+        if len(part.records) > 1:
+            yield from part.halves()
+        else:
+            self._letters(part.records, [Refused(0, reason, status)], found)
+
+    def _letters(
+        self, records: Sequence[Stored], refused: Sequence[Refused], found: Settled
+    ) -> None:
+        found.letters += [Letter(records[each.index], each.reason, each.status) for each in refused]
