@@ -86,7 +86,7 @@ SELECTED = ", ".join(_EXPRESSIONS.get(name, f"e.{name}") for name in Entry.__str
 _JSON = 3  # fields, the last ones
 
 
-def entry(row: Record) -> Entry:
-    """Make an entry of a row of `SELECTED`, behind one column of something else."""
+def entry(row: Record, behind: int = 1) -> Entry:
+    """Make an entry of a row of `SELECTED`, *behind* columns of something else."""
     raw = (None if text is None else msgspec.Raw(text) for text in row[-_JSON:])
-    return Entry(*row[1:-_JSON], *raw)
+    return Entry(*row[behind:-_JSON], *raw)

@@ -1,0 +1,168 @@
+"""What to read next: transactions of the ledger, and the times at which their records lie."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from storage.positions import Moment, Place, Position, Snapshot, moment, through
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROWS_AT_ONCE = 500  # of the ledger
+NEAR: Moment = 1_000_000  # extents with less between them are one
+KNOWN_AT_MOST = 16
+
+# Two conditions, each with its way into the index: however old the oldest running transaction
+# is, those that were read since aren't looked at.
+LEDGER = f"""
+SELECT xid, records, timestamptz_send(min_timestamp), timestamptz_send(max_timestamp) FROM (
+    (SELECT * FROM ledger WHERE xid >= $1::xid8 AND xid < $3::xid8 AND xid <> ALL ($4::xid8[])
+        AND min_timestamp <= max_timestamp ORDER BY xid LIMIT {ROWS_AT_ONCE})
+    UNION ALL
+    (SELECT * FROM ledger WHERE xid = ANY ($2::xid8[]) AND xid < $3::xid8
+        AND xid <> ALL ($4::xid8[]) AND min_timestamp <= max_timestamp
+        ORDER BY xid LIMIT {ROWS_AT_ONCE})
+) l ORDER BY xid LIMIT {ROWS_AT_ONCE}
+"""
+# Of one transaction, those of which others begin before they end, or within the same minute,
+# being one already.
+WHOLE = """
+SELECT sum(records)::bigint, timestamptz_send(min(first)), timestamptz_send(max(last)) FROM (
+    SELECT first, last, records, count(*) FILTER (WHERE apart) OVER (ORDER BY first, last) AS place
+    FROM (
+        SELECT min_timestamp AS first, max_timestamp AS last, records,
+            min_timestamp > max(max_timestamp) OVER before AND date_trunc('minute', min_timestamp)
+                <> date_trunc('minute', max(max_timestamp) OVER before) AS apart
+        FROM ledger WHERE xid = $1::xid8 AND min_timestamp <= max_timestamp
+        WINDOW before AS (ORDER BY min_timestamp, max_timestamp
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    ) entries
+) extents GROUP BY place ORDER BY min(first)
+"""
+
+
+class Extent(msgspec.Struct, frozen=True):
+    """The times from *first* to *last*, both inclusive, at which there are *records*."""
+
+    records: int
+    first: Moment
+    last: Moment
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What one query reads: the records of *xids* at the times of *extents*, after *after*.
+
+    Where *along*, that may be too many: it is one extent of one transaction. *end* is the
+    position when all of it has been read.
+    """
+
+    xids: list[int]
+    extents: list[Extent]
+    after: Place | None
+    along: bool
+    end: Position
+    before: dict[int, Snapshot]  # what has been read when a transaction begins
+    expected: int | None  # records that the ledger knows of, if all end here
+    more: bool  # whether there was more in the ledger
+
+
+class Ledger:
+    """Finds what to read next; remembers the extents of large transactions."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, list[Extent]] = {}
+
+    async def reach(
+        self, connection: Any, position: Position, upto: Snapshot, records: int
+    ) -> Reach | None:
+        """Give what follows *position* in the ledger, up to *records* or along an extent."""
+        if position.within is not None:
+            xid = position.within.xid
+            return await self._single(connection, position, xid, records, position.seen.plus(xid))
+        seen = position.seen
+        rows = await connection.fetch(LEDGER, seen.xmax, seen.running, upto.xmax, upto.running)
+        found = [
+            (xid, [Extent(row[1], moment(row[2]), moment(row[3])) for row in group])
+            for xid, group in itertools.groupby(rows, key=lambda row: row[0])
+        ]
+        if not found:
+            return None
+        cut = len(rows) == ROWS_AT_ONCE  # the last one may have more
+        if (cut and len(found) == 1) or sum(each.records for each in found[0][1]) > records:
+            xid = found[0][0]
+            begun = Position(seen | upto.until(xid - 1))
+            return await self._single(connection, begun, xid, records, seen | upto.until(xid))
+        if cut:
+            found.pop()
+        taken = 0
+        sums = itertools.accumulate(sum(each.records for each in extents) for _, extents in found)
+        for number, total in enumerate(sums, 1):
+            if total > records:
+                break
+            taken, expected = number, total
+        chosen = found[:taken]
+        return Reach(
+            xids=[xid for xid, _ in chosen],
+            extents=_merged(each for _, extents in chosen for each in extents),
+            after=None,
+            along=False,
+            end=Position(seen | upto.until(chosen[-1][0])),
+            before={xid: seen | upto.until(xid - 1) for xid, _ in chosen},
+            expected=expected,
+            more=cut or taken < len(found),
+        )
+
+    async def _single(
+        self, connection: Any, position: Position, xid: int, records: int, seen: Snapshot
+    ) -> Reach:
+        """Give what follows *position* in transaction *xid*, after which *seen* is read."""
+        if (extents := self._known.get(xid)) is None:
+            extents = [
+                Extent(row[0], moment(row[1]), moment(row[2]))
+                for row in await connection.fetch(WHOLE, xid)
+            ]
+            while len(self._known) >= KNOWN_AT_MOST:
+                del self._known[next(iter(self._known))]
+            self._known[xid] = extents
+        after = position.within
+        left = [each for each in extents if after is None or each.last >= after.moment]
+        taken, total = 0, 0
+        while taken < len(left) and (total := total + left[taken].records) <= records:
+            taken += 1
+        along = taken == 0 and bool(left)
+        chosen = left[: max(taken, 1)]
+        ends = len(chosen) == len(left)
+        read = 0 if after is None else after.read
+        if ends:
+            end = Position(seen)
+            self._known.pop(xid, None)
+        else:
+            end = Position(position.seen, through(xid, chosen[-1].last, read))
+        return Reach(
+            xids=[xid],
+            extents=chosen,
+            after=after,
+            along=along,
+            end=end,
+            before={xid: position.seen},
+            expected=sum(each.records for each in extents) - read if ends else None,
+            more=True,
+        )
+
+
+def _merged(extents: Iterable[Extent]) -> list[Extent]:
+    merged: list[Extent] = []
+    for each in sorted(extents, key=lambda extent: extent.first):
+        if merged and each.first <= merged[-1].last + NEAR:
+            former = merged[-1]
+            merged[-1] = Extent(
+                former.records + each.records, former.first, max(former.last, each.last)
+            )
+        else:
+            merged.append(each)
+    return merged

@@ -1,0 +1,360 @@
+"""
+Following the table: what has been committed since a position, in pieces, each record once.
+
+Transactions are read in the order of their numbers, of those that are committed at the moment,
+and the records of one in the order of time and id. The ledger tells which transactions there
+are, and at which times their records lie. Small ones are read together in one query; of a large
+one a piece is read along the index by time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003  msgspec reads the annotations
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from storage import filters, stored
+from storage import positions as p
+from storage.entries import SELECTED, Entry, entry
+from storage.errors import Rejected, translated
+from storage.extents import Ledger
+from storage.layout import PARTITIONS
+from storage.pages import BYTES
+from storage.positions import Place, Position, Snapshot
+from storage.roll_ups import STILL
+from storage.stored import Interned, Stored
+from storage.where import Where
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    import asyncpg
+
+    from storage.extents import Reach
+    from storage.search import Search
+
+BEGIN = f"""
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL plan_cache_mode = force_custom_plan;
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_material = off;
+{STILL}
+"""
+TIMEOUT = 30.0  # seconds until there is a connection
+SNAPSHOT = "SELECT pg_current_snapshot()::text"
+SINCE = """
+SELECT min(xid) FROM ledger WHERE received_at >= $1
+"""
+LAG = """
+SELECT coalesce(sum(records), 0)::bigint,
+    coalesce(extract(epoch FROM clock_timestamp() - min(received_at)), 0)::float8,
+    (SELECT coalesce(sum(relpages) * current_setting('block_size')::float8
+        / nullif(sum(reltuples), 0), 0)
+    FROM pg_class WHERE reltuples > 0 AND relkind = 'r' AND oid IN (SELECT partition FROM {}))
+FROM (
+    SELECT records, received_at FROM ledger WHERE xid >= $1::xid8
+    UNION ALL SELECT records, received_at FROM ledger WHERE xid = ANY ($2::xid8[])
+) unread
+""".format(f"({PARTITIONS}) partitions")
+
+# Columns before those of the record.
+WANTED, LAST, NUMBER, PLACE, XID, MOMENT, ID = range(7)
+BEHIND = 7
+
+
+class Foreign(Rejected):
+    """A position is of transactions that this server has not come to: it is of another one."""
+
+
+class Followed(msgspec.Struct, frozen=True):
+    """One record as readers get it, and the places of the searches that it meets."""
+
+    entry: Entry
+    wanted: tuple[int, ...]
+    position: Position  # after this record
+    xid: int
+
+
+class StoredPiece(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Records that follow a position, and the position after them.
+
+    It is also after records that no search wants, which *passed* counts too. *gone* are
+    those that were deleted before this could read them. Without *more* this was the end.
+    """
+
+    rows: list[Stored]
+    position: Position
+    passed: int
+    gone: int
+    more: bool
+
+
+class FollowedPiece(msgspec.Struct, frozen=True, kw_only=True):
+    """As `StoredPiece`, of entries."""
+
+    rows: list[Followed]
+    position: Position
+    passed: int
+    gone: int
+    more: bool
+
+
+class Lag(msgspec.Struct, frozen=True):
+    """What a position has not seen: *bytes* is an estimate, *seconds* the age of the oldest."""
+
+    records: int
+    bytes: int
+    seconds: float
+
+
+class _Read(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows as the database gives them, and what a piece of them says."""
+
+    rows: Sequence[asyncpg.Record] = ()
+    after: Sequence[Position] = ()  # each row
+    position: Position
+    passed: int = 0
+    gone: int = 0
+    more: bool = False
+
+
+class Follower:
+    """Reads what follows a position, on connections of *pool* that may do no more than read."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._ledger = Ledger()
+        self._interned = Interned()
+
+    async def stored(
+        self,
+        position: Position,
+        search: Search | None,
+        *,
+        records: int,
+        bytes: int,  # noqa: A002
+        now: dt.datetime,
+        upto: Snapshot | None = None,
+    ) -> StoredPiece:
+        """
+        Give what follows *position*, of *search* alone, with all that was kept of it.
+
+        A piece goes past up to *records* records and has up to *bytes* bytes, but for one that
+        is larger. With *upto* it begins no transaction but those that this snapshot sees.
+
+        Raises:
+            Foreign: the position is of another server.
+            Unavailable: the database is away, or a lock is held for long; try again later.
+        """
+        where = Where()
+        wanted = "true" if search is None else _met(search, where, now)
+        async with self._reading() as connection:
+            read = await _read(
+                connection,
+                self._ledger,
+                position,
+                _Statement(f"{wanted} AS wanted", "wanted", stored.SELECTED, where),
+                records=records,
+                bytes=bytes,
+                upto=upto,
+            )
+            await self._interned.load(connection, read.rows, BEHIND)
+        return StoredPiece(
+            rows=stored.stored(zip(read.rows, read.after, strict=True), self._interned, BEHIND),
+            position=read.position,
+            passed=read.passed,
+            gone=read.gone,
+            more=read.more,
+        )
+
+    async def entries(
+        self,
+        position: Position,
+        searches: Sequence[Search],
+        *,
+        records: int,
+        bytes: int,  # noqa: A002
+        now: dt.datetime,
+        upto: Snapshot | None = None,
+    ) -> FollowedPiece:
+        """Give what follows *position* and any of *searches* wants; else as `stored`."""
+        where = Where()
+        places = ", ".join(
+            f"CASE WHEN {_met(search, where, now)} THEN {place} END"
+            for place, search in enumerate(searches)
+        )
+        async with self._reading() as connection:
+            read = await _read(
+                connection,
+                self._ledger,
+                position,
+                _Statement(
+                    f"array_remove(ARRAY[{places}]::integer[], NULL) AS places",
+                    "cardinality(places) > 0",
+                    f"places, {SELECTED}",
+                    where,
+                ),
+                records=records,
+                bytes=bytes,
+                upto=upto,
+            )
+        return FollowedPiece(
+            rows=[
+                Followed(entry(row, BEHIND + 1), tuple(row[BEHIND]), after, row[XID])
+                for row, after in zip(read.rows, read.after, strict=True)
+            ],
+            position=read.position,
+            passed=read.passed,
+            gone=read.gone,
+            more=read.more,
+        )
+
+    async def now(self) -> Position:
+        """Give the position after all that is committed."""
+        with translated():
+            text: str = await self._pool.fetchval(SNAPSHOT)
+        return Position(Snapshot.of(text))
+
+    async def since(self, time: dt.datetime) -> Position:
+        """
+        Give the position before the first transaction that was received at *time* or later.
+
+        What was received before that and is not committed yet comes after it too.
+        """
+        with translated():
+            first: int | None = await self._pool.fetchval(SINCE, time)
+        current = await self.now()
+        return current if first is None else Position(current.seen.until(first - 1))
+
+    async def lag(self, position: Position) -> Lag:
+        """Tell how much follows *position*: a third of a second for a million transactions."""
+        with translated():
+            row: Any = await self._pool.fetchrow(LAG, position.seen.xmax, position.seen.running)
+        records = max(row[0] - (position.within.read if position.within else 0), 0)
+        return Lag(records, int(records * row[2]), max(row[1], 0.0) if records else 0.0)
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Any]:
+        with translated():
+            async with self._pool.acquire(timeout=TIMEOUT) as connection:
+                await connection.execute(BEGIN)
+                try:
+                    yield connection
+                finally:
+                    await connection.execute("ROLLBACK")
+
+
+class _Statement(msgspec.Struct, frozen=True):
+    """What a piece is made of: a column, the condition on it, what is selected, and arguments."""
+
+    column: str
+    wanted: str
+    selected: str
+    where: Where
+
+
+def _met(search: Search, where: Where, now: dt.datetime) -> str:
+    return f"({filters.condition(search, where, now)}) IS TRUE"
+
+
+async def _read(
+    connection: Any,
+    ledger: Ledger,
+    position: Position,
+    statement: _Statement,
+    *,
+    records: int,
+    bytes: int,  # noqa: A002
+    upto: Snapshot | None,
+) -> _Read:
+    current = Snapshot.of(await connection.fetchval(SNAPSHOT))
+    if position.seen.xmax > current.xmax:
+        raise Foreign(f"position {position} is of transactions that this server has not had")
+    reach = await ledger.reach(connection, position, upto or current, records)
+    if reach is None:
+        return _Read(position=position)
+    rows = await connection.fetch(
+        _select(statement, reach, records, bytes), *statement.where.arguments
+    )
+    former = reach.after.read if reach.after else 0
+    after = [
+        Position(
+            reach.before[row[XID]],
+            Place(row[XID], p.moment(row[MOMENT]), row[ID], former + row[NUMBER]),
+        )
+        for row in rows
+    ]
+    passed: int = rows[-1][PLACE] if rows else 0
+    ended = not rows or (rows[-1][LAST] and not (reach.along and passed == records))
+    end = after[-1] if after else position
+    if ended:
+        end = reach.end
+        if end.within:  # behind an extent
+            end = Position(end.seen, msgspec.structs.replace(end.within, read=former + passed))
+    if rows and not rows[-1][WANTED]:
+        rows.pop()
+        after.pop()
+    return _Read(
+        rows=rows,
+        after=after,
+        position=end,
+        passed=passed,
+        gone=max(reach.expected - passed, 0) if ended and reach.expected is not None else 0,
+        more=reach.more or not ended,
+    )
+
+
+def _select(statement: _Statement, reach: Reach, records: int, bytes: int) -> str:  # noqa: A002
+    """Give the statement that reads *reach*."""
+    where = statement.where
+    first, last = (
+        reach.extents[0].first if reach.extents else 0,
+        max((e.last for e in reach.extents), default=0),
+    )
+    conditions = [f"xid = ANY ({where.bind(reach.xids)}::xid8[])"]
+    if (after := reach.after) is not None:
+        first = max(first, after.moment)
+        beside = f"{where.bind(p.literal(after.moment))}::text::timestamptz, {where.bind(after.id)}"
+        conditions.append(f"(timestamp, id) > ({beside}::bigint)")
+    # Only of a constant Postgres knows early which partitions it needs.
+    for sign, limit in ((">=", p.time(first)), ("<=", p.time(last))):
+        if limit is not None:
+            conditions.append(f"timestamp {sign} {where.bind(limit)}")
+    condition = " AND ".join(conditions)
+    if reach.along:
+        source = (
+            f"(SELECT * FROM log_entries WHERE {condition}"
+            f" AND timestamp >= {where.bind(p.literal(first))}::text::timestamptz"
+            f" AND timestamp <= {where.bind(p.literal(last))}::text::timestamptz"
+            f" ORDER BY timestamp, id LIMIT {where.bind(records)}::bigint)"
+        )
+    else:
+        firsts, lasts = (
+            f"{where.bind([p.literal(each) for each in ends])}::text[]::timestamptz[]"
+            for ends in (
+                [each.first for each in reach.extents],
+                [each.last for each in reach.extents],
+            )
+        )
+        source = (
+            f"(SELECT e.* FROM unnest({firsts}, {lasts}) extent (first, last) CROSS JOIN LATERAL"
+            f" (SELECT * FROM log_entries WHERE timestamp >= first AND timestamp <= last"
+            f" AND {condition} OFFSET 0) e)"
+        )
+    return f"""
+SELECT {statement.wanted}, last, number, place, xid, timestamptz_send(timestamp), id,
+    {statement.selected}
+FROM (
+    SELECT *, lead(true) OVER walk IS NULL AS last, row_number() OVER walk AS place,
+        row_number() OVER (PARTITION BY xid ORDER BY timestamp, id) AS number,
+        sum(CASE WHEN {statement.wanted} THEN {BYTES} END)
+            OVER (walk ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+    FROM (SELECT *, {statement.column} FROM {source} e) e
+    WINDOW walk AS (ORDER BY xid, timestamp, id)
+) e
+WHERE ({statement.wanted} OR last) AND (before IS NULL OR before < {where.bind(bytes)}::bigint)
+ORDER BY xid, timestamp, id
+"""
