@@ -11,26 +11,29 @@ import asyncio
 import logging
 import re
 import uuid
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from collector import answers, telemetry
+from collector import answers, sockets, telemetry
 from collector.body import InFlight, read
 from storage.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
+    from collector.control import Control
     from collector.sections import Cors, HttpServer
+    from collector.sockets import Balance, Sockets
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
 STOPPING = web.AppKey("stopping", asyncio.Event)
+LEAVING = web.AppKey("leaving", asyncio.Event)
 CORS: web.AppKey[Callable[[web.Request], dict[str, str]]] = web.AppKey("cors")
 UNDER_WAY = web.AppKey("under_way", set[asyncio.Task[web.StreamResponse]])
 
@@ -60,6 +63,7 @@ def create_app(listeners: Iterable[Listener], in_flight: InFlight) -> web.Applic
     app = web.Application(middlewares=[_to_the_end, _answered])
     app[CORS] = _cors([listener.server.cors for listener in listeners])
     app[IN_FLIGHT] = in_flight
+    app[LEAVING] = asyncio.Event()
     app[STOPPING] = asyncio.Event()
     app[UNDER_WAY] = set()
     for listener in listeners:
@@ -69,57 +73,105 @@ def create_app(listeners: Iterable[Listener], in_flight: InFlight) -> web.Applic
 
 @asynccontextmanager
 async def listening(
-    listeners: Iterable[Listener], in_flight: InFlight, *, shutdown_timeout: float
+    listeners: Iterable[Listener],
+    in_flight: InFlight,
+    *,
+    shutdown_timeout: float,
+    held: Sockets | None = None,
+    balance: Balance | None = None,
+    control: Control | None = None,
 ) -> AsyncIterator[list[str]]:
     """
     Serve *listeners* inside the block; gives the URLs, one an endpoint.
 
-    At its end new requests get 503, and those under way have *shutdown_timeout* seconds.
+    *held* has the sockets of endpoints that are open already, and stay so; with *balance*
+    other processes take connections from them too.
+
+    At its end new requests get 503, and those under way have *shutdown_timeout* seconds. Where
+    *control* says to leave, connections have as long before that to bring one more request each.
 
     Raises:
         OSError: an endpoint is taken or cannot be bound.
     """
     logging.getLogger("aiohttp.server").addFilter(_is_worth_telling)
-    by_endpoint: dict[str, list[Listener]] = {}
-    for listener in listeners:
-        by_endpoint.setdefault(listener.server.endpoint, []).append(listener)
     runners: list[web.AppRunner] = []
-    apps = []
+    taking: list[sockets.Taking] = []
+
+    def connections() -> int:
+        return sum(len(runner.server.connections) for runner in runners if runner.server)
+
     try:
-        for endpoint, there in by_endpoint.items():
-            app = create_app(there, in_flight)
-            # Bodies are inflated by us, within a limit; each request is counted, not logged.
-            runner = web.AppRunner(
-                app,
-                access_log=None,
-                auto_decompress=False,
-                shutdown_timeout=shutdown_timeout,
-                handle_signals=False,
-                handler_cancellation=True,
-            )
+        urls = []
+        for endpoint, its in _by_endpoint(listeners).items():
+            runner = _runner(create_app(its, in_flight), shutdown_timeout)
             runners.append(runner)
-            apps.append(app)
             await runner.setup()
-            host, _, port = endpoint.rpartition(":")
-            await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
-        yield [_url(runner.addresses[0]) for runner in runners]
+            there = [one.dup() for one in (held or {}).get(endpoint, ())] or sockets.bound(endpoint)
+            urls.append(sockets.url(there))
+            if balance is None:
+                for one in there:
+                    await web.SockSite(runner, one, backlog=sockets.BACKLOG).start()
+            else:
+                serve = cast("web.Server", runner.server)
+                taking += [sockets.Taking(one, serve, connections, balance) for one in there]
+        yield urls
     finally:
-        for app in apps:
-            app[STOPPING].set()
+        for each in taking:
+            each.close()
+        if control is not None and control.told.is_set():
+            await _left(runners, connections, control, shutdown_timeout)
+        for runner in runners:
+            runner.app[STOPPING].set()
+            runner.app[LEAVING].set()
         for runner in runners:
             await runner.cleanup()
-        if under_way := [task for app in apps for task in app[UNDER_WAY]]:
+        if under_way := [task for runner in runners for task in runner.app[UNDER_WAY]]:
             await asyncio.wait(under_way, timeout=shutdown_timeout)
+
+
+async def _left(
+    runners: Sequence[web.AppRunner],
+    connections: Callable[[], int],
+    control: Control,
+    timeout: float,  # noqa: ASYNC109  it is no error when it is over
+) -> None:
+    """
+    Take no more connections, and end each with the answer that says so, while *control* leaves.
+
+    One that is closed while it is idle might be bringing a request at that moment.
+    """
+    for runner in runners:
+        runner.app[LEAVING].set()
+        for site in list(runner.sites):
+            await site.stop()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            while connections() and not control.stopped.is_set():  # noqa: ASYNC110  aiohttp has no event
+                await asyncio.sleep(0.05)
+
+
+def _by_endpoint(listeners: Iterable[Listener]) -> dict[str, list[Listener]]:
+    found: dict[str, list[Listener]] = {}
+    for listener in listeners:
+        found.setdefault(listener.server.endpoint, []).append(listener)
+    return found
+
+
+def _runner(app: web.Application, shutdown_timeout: float) -> web.AppRunner:
+    # Bodies are inflated by us, within a limit; each request is counted, not logged.
+    return web.AppRunner(
+        app,
+        access_log=None,
+        auto_decompress=False,
+        shutdown_timeout=shutdown_timeout,
+        handle_signals=False,
+        handler_cancellation=True,
+    )
 
 
 def _is_worth_telling(line: logging.LogRecord) -> bool:
     """Drop aiohttp's tracebacks of requests that are no HTTP: any port scan makes them."""
     return not (line.exc_info and isinstance(line.exc_info[1], HttpProcessingError))
-
-
-def _url(address: tuple[str, int]) -> str:
-    host, port = address[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @web.middleware
@@ -155,7 +207,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
             telemetry.requests_refused.labels(_route(request), answers.reason(exc)).inc()
     finally:
         request.app[IN_FLIGHT].release(request)
-    if request.app[STOPPING].is_set():
+    if request.app[LEAVING].is_set():
         response.force_close()
     telemetry.requests.labels(request.method, _route(request), response.status).inc()
     if not response.prepared:

@@ -309,7 +309,7 @@ async def test_a_taken_port_is_an_os_error():
     """
     async with serving(fine) as client:
         taken = HttpServer(endpoint=f"127.0.0.1:{client._base_url.port}")
-        with pytest.raises(OSError, match="address already in use"):
+        with pytest.raises(OSError, match="(?i)address already in use"):
             async with server.listening(
                 [server.Listener(taken, [])], InFlight(1), shutdown_timeout=1
             ):

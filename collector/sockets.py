@@ -1,0 +1,150 @@
+"""
+The sockets of endpoints, which outlive the processes that take connections from them.
+
+A connection that nobody has taken yet waits in its socket, so none is refused or lost while
+one process takes another's place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import socket
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    Sockets = Mapping[str, Sequence[socket.socket]]  # by endpoint
+
+BACKLOG = 1024  # connections that wait to be taken; Linux allows 4096
+PAUSE = 0.001  # seconds that a new connection is left to other processes, each connection ahead
+LONGEST_PAUSE = 0.005  # seconds; perhaps they are busy, or dead
+EXHAUSTED_PAUSE = 1.0  # seconds until the next try when no connection can be taken
+PLACES = 256  # processes that can share sockets at a time
+AWAY = 2**31 - 1  # the connections of a process that takes none
+
+log = structlog.get_logger()
+
+
+def bound(endpoint: str) -> list[socket.socket]:
+    """
+    Give the sockets that listen at *endpoint*; an empty host is every interface.
+
+    Raises:
+        OSError: it is taken, or no address of this machine.
+    """
+    host, _, port = endpoint.rpartition(":")
+    found = socket.getaddrinfo(
+        host.strip("[]") or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    made: list[socket.socket] = []
+    try:
+        for family, *_, address in dict.fromkeys(found):
+            if family == socket.AF_INET6 and not socket.has_dualstack_ipv6():
+                continue  # a machine without IPv6 may have a name for it
+            made.append(socket.create_server(address, family=family, backlog=BACKLOG))
+            made[-1].setblocking(False)
+    except BaseException:
+        for one in made:
+            one.close()
+        raise
+    return made
+
+
+def url(sockets: Sequence[socket.socket]) -> str:
+    """Give the URL of an endpoint."""
+    host, port = sockets[0].getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Balance:
+    """
+    How many connections each process has, in a file that all of them map.
+
+    The kernel gives a connection to whoever asks first, which is the busiest more often than
+    not: of eight at once one of two processes got six or more every other time.
+    """
+
+    def __init__(self, file: Path, place: int = 0) -> None:
+        if not file.exists():
+            file.write_bytes(AWAY.to_bytes(4, "little", signed=True) * PLACES)
+        with file.open("r+b") as opened:
+            self._counts = memoryview(mmap.mmap(opened.fileno(), 0)).cast("i")
+        self._place = place
+
+    def ahead(self, connections: int) -> int:
+        """Tell how many more *connections* this process has than the one with the fewest."""
+        self._counts[self._place] = connections
+        return connections - min(self._counts)
+
+    def away(self, place: int | None = None) -> None:
+        """Say that a process, this one or that of *place*, takes no more."""
+        self._counts[self._place if place is None else place] = AWAY
+
+
+class Taking:
+    """
+    Takes connections from *sock*, which other processes take from too.
+
+    The loop's own server takes as many as there are at once; this one leaves them to a process
+    that has fewer, for a moment.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        connections: Callable[[], int],
+        balance: Balance,
+    ) -> None:
+        self._sock, self._protocol = sock, protocol
+        self._connections, self._balance = connections, balance
+        self._loop = asyncio.get_running_loop()
+        self._taken: set[asyncio.Task[object]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+        self._balance.ahead(self._connections())
+        self._loop.add_reader(sock, self._arrived)
+
+    def close(self) -> None:
+        """Take no more, and close *sock*."""
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+        if self._pause is not None:
+            self._pause.cancel()
+        self._balance.away()
+
+    def _arrived(self) -> None:
+        ahead = self._balance.ahead(self._connections() + len(self._taken))
+        if ahead > 0:
+            self._wait(min(ahead * PAUSE, LONGEST_PAUSE))
+        else:
+            self._take()
+
+    def _wait(self, seconds: float) -> None:
+        self._loop.remove_reader(self._sock)
+        self._pause = self._loop.call_later(seconds, self._waited)
+
+    def _waited(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._sock, self._arrived)
+        self._take()
+
+    def _take(self) -> None:
+        try:
+            connection, _ = self._sock.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # another was quicker, or who connected has gone
+        except OSError as exc:  # such as too many open files
+            log.error("connections_wait", error=str(exc))  # noqa: TRY400  it is no bug
+            self._wait(EXHAUSTED_PAUSE)
+            return
+        connection.setblocking(False)
+        task = self._loop.create_task(
+            self._loop.connect_accepted_socket(self._protocol, connection)
+        )
+        self._taken.add(task)
+        task.add_done_callback(self._taken.discard)
