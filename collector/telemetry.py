@@ -47,6 +47,18 @@ in_flight_bytes = Gauge(
     "pixsim_in_flight_bytes",
     "Bytes of requests from their arrival to their answer.",
 )
+tail_clients = Gauge(
+    "pixsim_tail_clients",
+    "Readers that follow the records live.",
+)
+tail_records = Counter(
+    "pixsim_tail_records",
+    "Log records sent to who follows them live, each time counted.",
+)
+tail_behind = Counter(
+    "pixsim_tail_behind",
+    "Times that who follows live took less than was stored, and had to read alone.",
+)
 commit_seconds = Histogram(
     "pixsim_commit_seconds",
     "Seconds from the first record copied to the commit.",

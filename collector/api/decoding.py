@@ -55,14 +55,15 @@ def decode(
             texts[name] = (*texts.get(name, ()), text)
     values: dict[str, object] = {}
     for field in msgspec.structs.fields(shape):
-        if field.name in texts:
+        name = field.encode_name
+        if name in texts:
             try:
-                values[field.name] = _values(field.type, found := texts.pop(field.name))
+                values[field.name] = _values(field.type, found := texts.pop(name))
             except ValueError as exc:  # msgspec.ValidationError is one
                 kind, message = _explained(exc)
-                details.append(_detail(kind, [where, field.name], message, found[-1]))
+                details.append(_detail(kind, [where, name], message, found[-1]))
         elif field.required:
-            details.append(_detail("missing", [where, field.name], "Field required", None))
+            details.append(_detail("missing", [where, name], "Field required", None))
     if len(texts) > MOST_UNKNOWN:
         message = f"Input should have at most {MOST_UNKNOWN} names that are no parameter's"
         details.append(_detail("too_long", [where], message, len(texts)))

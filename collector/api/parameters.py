@@ -185,6 +185,19 @@ class Export(Conditions, frozen=True, kw_only=True):
     ] = None
 
 
+class Tail(Conditions, frozen=True, kw_only=True):
+    """The parameters of ``/tail``."""
+
+    start: Annotated[
+        str,
+        msgspec.Meta(
+            description="`now`, `beginning`, a position that an event gave, or when the collector"
+            " received a record: an ISO 8601 time, or how long ago, such as `15m`; the header"
+            " `Last-Event-ID` goes before it"
+        ),
+    ] = msgspec.field(default="now", name="from")
+
+
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of ``/completion``."""
 
