@@ -21,7 +21,6 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
 MAX_DEPTH = 30
 
 DOUBLE, BYTES, MAP = "$double", "$bytes", "$map"
-_SPECIAL = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-NAMED = frozenset(_SPECIAL.values())
+SPECIAL = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+NAMED = frozenset(SPECIAL.values())
 
 # What had to be changed on the way in.
 NUL, UNICODE, INDEX = "nul", "unicode", "string_index"
@@ -68,7 +67,7 @@ def double(value: float) -> object:
     if 1e-4 <= abs(value) < 1e15 or (value == 0 and math.copysign(1, value) > 0):
         return value
     shown = repr(value)
-    return {DOUBLE: _SPECIAL.get(shown, shown)}
+    return {DOUBLE: SPECIAL.get(shown, shown)}
 
 
 def binary(value: bytes) -> object:
@@ -145,46 +144,17 @@ def escaped(pairs: dict[str, object]) -> dict[str, object]:
     return pairs
 
 
-def to_any_value(value: object) -> AnyValue:
-    """Make the AnyValue that *value* is the encoding of."""
-    made = AnyValue()
-    fill(made, value)
-    return made
-
-
-def fill(target: AnyValue, value: object) -> None:
-    """Set *target*, which is empty, to what *value* is the encoding of."""
-    match value:
-        case str():
-            target.string_value = value
-        case bool():
-            target.bool_value = value
-        case int() if -(2**63) <= value < 2**63:
-            target.int_value = value
-        case int():  # a row that somebody else wrote
-            target.string_value = str(value)
-        case float():
-            target.double_value = value
-        case list():
-            target.array_value.SetInParent()
-            for each in value:
-                fill(target.array_value.values.add(), each)
-        case dict():
-            _fill_from_map(target, value)
-
-
-def _fill_from_map(target: AnyValue, value: dict[str, Any]) -> None:
-    reserved = _reserved(value)
-    if reserved == DOUBLE:
-        target.double_value = float(value[DOUBLE])
-    elif reserved == BYTES:
-        target.bytes_value = base64.b64decode(value[BYTES])
-    else:
-        target.kvlist_value.SetInParent()
-        for key, each in (value[MAP] if reserved == MAP else value).items():
-            pair = target.kvlist_value.values.add(key=key)
-            pair.value.SetInParent()
-            fill(pair.value, each)
+def meant(value: dict[str, Any]) -> float | bytes | dict[str, Any]:
+    """Give what a map stands for: a number, bytes, or a map of the sender's, still encoded."""
+    match _reserved(value):
+        case "$double":
+            return float(value[DOUBLE])
+        case "$bytes":
+            return base64.b64decode(value[BYTES])
+        case "$map":
+            return cast("dict[str, Any]", value[MAP])
+        case _:
+            return value
 
 
 def _reserved(value: dict[str, Any]) -> str | None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import json as json_of_python
+from base64 import b64encode
 
 import msgspec
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from collector import values
 from collector.correlation import Columns, Correlation
+from collector.exporters.otlphttp import Encoder, OtlpHttp, mapping
+from collector.exporters.otlphttp import protobuf as outgoing
 from collector.receivers.otlp import json, protobuf
 from collector.receivers.otlp.mapping import Mapper, Rows
-from storage.records import PROMOTABLE
+from storage.positions import BEGINNING
+from storage.stored import Stored
 
 NOW = 1_700_000_000_123_456_789
 DEFAULT = {"body": {"stringValue": "hi"}}  # a record in JSON
@@ -129,62 +133,75 @@ def read_json(body, **options):
     return read(mapper(**options), json, body)
 
 
-def rebuilt(row):
-    """Make the OTLP record that *row* came from."""
-    otlp = row.otlp or {}
-    record = LogRecord(
-        severity_number=otlp.get("severity_number", row.severity_number),
-        severity_text=otlp.get("severity_text", row.level),
-        dropped_attributes_count=otlp.get("dropped_attributes_count", 0),
-        flags=row.flags or 0,
-        trace_id=bytes.fromhex(row.trace_id or ""),
-        span_id=bytes.fromhex(row.span_id or ""),
-        event_name=row.event_name or "",
+def stored(row, found=None, received=EPOCH):
+    """Give *row*, which is of the rows *found*, as one that was read back from the table."""
+    row.extra, row.otlp = msgspec.json.decode(msgspec.json.encode([row.extra, row.otlp]))
+    return Stored(
+        record=row,
+        resource=found and found.resources.get(row.resource_id),
+        scope=found and found.scopes.get(row.scope_id),
+        received_at=received,
+        position=BEGINNING,
+        clamped=False,
     )
-    if not otlp.get("no_time"):
-        record.time_unix_nano = nanoseconds(row.timestamp, row.timestamp_ns)
-    if not otlp.get("no_observed"):
-        record.observed_time_unix_nano = nanoseconds(
-            row.observed_timestamp, row.observed_timestamp_ns
-        )
-    if "body" in otlp:
-        record.body.SetInParent()
-        values.fill(record.body, otlp["body"])
-    elif row.msg is not None and not otlp.get("no_body"):
-        record.body.string_value = row.msg
-    attributes = dict(row.extra or {})
-    for bit, name in enumerate(PROMOTABLE):
-        if (row.promoted or 0) >> bit & 1:
-            attributes[name] = getattr(row, name)
-    for key, value in attributes.items():
-        pair = record.attributes.add(key=key)
-        pair.value.SetInParent()
-        values.fill(pair.value, value)
-    return record
 
 
-def nanoseconds(time, below):
-    """Give ns since 1970."""
-    return (time - EPOCH) // dt.timedelta(microseconds=1) * 1000 + below
+def rebuilt(row):
+    """Make the OTLP record that *row* came from, as it is sent on."""
+    return LogRecord.FromString(outgoing.record(mapping.record(stored(row))))
 
 
-def in_order(record):
-    """Give *record* with its attributes by key, for rows don't keep their order."""
-    copy = LogRecord()
-    copy.CopyFrom(record)
-    copy.attributes.sort(key=lambda pair: pair.key)
-    for pair in copy.attributes:
+def sent_on(records, encoding="protobuf", **config):
+    """Make the request that stored records are sent on as."""
+    config = OtlpHttp(
+        endpoint="http://x", encoding="json" if encoding == "json" else "proto", **config
+    )
+    body = whole(Encoder(config), records)
+    assert not body.refused
+    if encoding == "json":
+        return from_json(body.data)
+    return ExportLogsServiceRequest.FromString(body.data)
+
+
+def whole(encoder, records):
+    """Run an encoder to its end."""
+    slices = encoder(records)
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            return end.value
+
+
+def from_json(body):
+    """Read OTLP's JSON, where ids are hex, as strictly as protobuf does its own."""
+    request = json_of_python.loads(body)
+    for resource_logs in request["resourceLogs"]:
+        for scope_logs in resource_logs["scopeLogs"]:
+            for record in scope_logs["logRecords"]:
+                for name in {"traceId", "spanId"} & record.keys():
+                    record[name] = b64encode(bytes.fromhex(record[name])).decode()
+    return ParseDict(request, ExportLogsServiceRequest())
+
+
+def in_order(message):
+    """Give the bytes of *message*, its maps by key, for rows don't keep their order."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    _order_pairs(copy.attributes)
+    if isinstance(copy, LogRecord) and copy.HasField("body"):
+        _order(copy.body)
+    return copy.SerializeToString(deterministic=True)
+
+
+def _order_pairs(pairs):
+    pairs.sort(key=lambda pair: pair.key)
+    for pair in pairs:
         _order(pair.value)
-    _order(copy.body)
-    if not record.HasField("body"):
-        copy.ClearField("body")
-    return copy
 
 
 def _order(value):
     for each in value.array_value.values if value.HasField("array_value") else ():
         _order(each)
     if value.HasField("kvlist_value"):
-        value.kvlist_value.values.sort(key=lambda pair: pair.key)
-        for pair in value.kvlist_value.values:
-            _order(pair.value)
+        _order_pairs(value.kvlist_value.values)

@@ -49,6 +49,7 @@ def test_times(encoding, time, observed, expected_time, expected_observed):
 
     assert at(expected_time) == (found.timestamp, found.timestamp_ns)
     assert at(expected_observed) == (found.observed_timestamp, found.observed_timestamp_ns)
+    sent.observed_time_unix_nano = expected_observed
     assert sent == rebuilt(found)
 
 

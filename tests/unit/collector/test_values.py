@@ -6,9 +6,10 @@ import math
 
 import msgspec
 import pytest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from collector import values
+from collector.exporters.otlphttp import protobuf as outgoing
 from collector.receivers.otlp import protobuf
 from tests.unit.collector.otlp_messages import any_value, nested
 
@@ -54,6 +55,11 @@ VALUES = [
 ]
 
 
+def decoded(value):
+    """What an encoding goes out as: the value of a KeyValue."""
+    return KeyValue.FromString(b"\x12" + outgoing.any_value(value)).value
+
+
 def encoded(message, changes=None):
     lenient = protobuf.message_class("common.v1.AnyValue").FromString(message.SerializeToString())
     return values.from_any_value(lenient, set() if changes is None else changes)
@@ -71,7 +77,7 @@ def test_c91_encoding(value, expected, _text):
 def test_c91_decoding(value, stored, _text):
     """C91: the encoding, as JSON, gives the same message back."""
     through_json = msgspec.json.decode(msgspec.json.encode(stored))
-    message = values.to_any_value(through_json)
+    message = decoded(through_json)
 
     assert any_value(value).SerializeToString() == message.SerializeToString()
 
@@ -96,7 +102,7 @@ def test_c90_text(_value, stored, text):
 def test_what_only_looks_like_ours(stored):
     """A row that somebody else wrote is read as the map that it is."""
     ((key, value),) = stored.items()
-    message = values.to_any_value(stored)
+    message = decoded(stored)
 
     assert any_value({key: value}) == message
     assert stored == values.plain(stored)
@@ -104,7 +110,7 @@ def test_what_only_looks_like_ours(stored):
 
 def test_integers_beyond_64_bits():
     """An integer that OTLP has no place for, in a row somebody else wrote, goes out as text."""
-    assert AnyValue(string_value=str(2**64)) == values.to_any_value(2**64)
+    assert AnyValue(string_value=str(2**64)) == decoded(2**64)
 
 
 def test_c61_nul():
@@ -130,6 +136,6 @@ def test_c27_depth(shape):
     """C27: values are nested up to a limit, and never so deep that they can't be sent on."""
     deepest = encoded(any_value(nested(shape, values.MAX_DEPTH)))
 
-    assert any_value(nested(shape, values.MAX_DEPTH)) == values.to_any_value(deepest)
+    assert any_value(nested(shape, values.MAX_DEPTH)) == decoded(deepest)
     with pytest.raises(values.TooDeep):
         encoded(any_value(nested(shape, values.MAX_DEPTH + 1)))
