@@ -1,0 +1,288 @@
+"""
+Records on their way to one destination: read in batches, sent some at once, recorded in order.
+
+The position that is recorded is always one before which everything is settled. What is read and
+not recorded yet is no more than the batches under way, and all of it is in the table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from collections import deque
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from collector.forwarding.attributes import changing
+from collector.forwarding.settlement import Letter, Settled, Settlement, Stopped
+from storage.errors import StorageError
+from storage.positions import Position  # noqa: TC001  msgspec reads the annotations
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from collector.forwarding.settings import Forwarder
+    from storage.follower import Follower, StoredPiece
+    from storage.positions import Snapshot
+    from storage.stored import Stored
+
+POLL = 1.0  # seconds, where nothing tells of a commit
+EMPTY_INTERVAL = 1.0  # seconds between two recordings of a position and nothing else
+TOO_OLD = "older than max_age"
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """What is recorded at once: a position, and what became of all before it."""
+
+    position: Position
+    sent: int = 0
+    rejected: int = 0
+    skipped: int = 0  # too old
+    gone: int = 0  # deleted before they were read
+    letters: list[Letter] = []
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing but the position."""
+        return not (self.sent or self.rejected or self.skipped or self.gone or self.letters)
+
+    def add(self, other: Outcome) -> None:
+        """Take in what follows."""
+        self.position = other.position
+        self.sent += other.sent
+        self.rejected += other.rejected
+        self.skipped += other.skipped
+        self.gone += other.gone
+        self.letters += other.letters
+
+
+# Commits an outcome with its position, or raises.
+Record: TypeAlias = "Callable[[Outcome], Awaitable[None]]"
+# Returns when something has been committed since the last time, or after so many seconds.
+Wake: TypeAlias = "Callable[[float], Awaitable[object]]"
+
+
+class Pace:
+    """Spreads records over time."""
+
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate  # a second; 0 is no limit
+        self._clock = clock
+        self._free = 0.0
+
+    async def spend(self, records: int) -> None:
+        """Return when *records* more may go."""
+        if not self._rate:
+            return
+        now = self._clock()
+        start = max(self._free, now)
+        self._free = start + records / self._rate
+        await asyncio.sleep(start - now)
+
+
+class Feed:
+    """One reading of the table for a destination: the live one, or a replay up to *upto*."""
+
+    def __init__(
+        self,
+        settings: Forwarder,
+        follower: Follower,
+        settlement: Settlement,
+        record: Record,
+        wake: Wake,
+        *,
+        position: Position,
+        upto: Snapshot | None = None,
+    ) -> None:
+        self._settings = settings
+        self._search = settings.wanted
+        self._change = changing(settings.attributes.drop, settings.attributes.rename)
+        self._follower = follower
+        self._settlement = settlement
+        self._record = record
+        self._wake = wake
+        self._position = position  # of what has been read
+        self._handed_on = position  # of that, what is recorded or will be
+        self._upto = upto
+        self._pace = Pace(settings.rate_limit)
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        """Begin no more batches; `run` returns when those under way are recorded."""
+        self._ending.set()
+
+    async def run(self, *, batches: int = -1) -> None:
+        """
+        Send until `end`, a replay's end, or after so many *batches*.
+
+        Raises:
+            Stopped: the destination takes nothing more.
+            StorageError: an outcome could not be recorded, or nothing read.
+        """
+        under_way = _UnderWay()
+        room = asyncio.Semaphore(self._settings.concurrency)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read(tasks, under_way, room, batches))
+                await self._record_in_order(under_way, room)
+        except BaseExceptionGroup as group:
+            raise sole(group) from None
+
+    async def _read(
+        self, tasks: asyncio.TaskGroup, under_way: _UnderWay, room: asyncio.Semaphore, batches: int
+    ) -> None:
+        """Read batches and have them settled, while there is room for any."""
+        recorded = time.monotonic()
+        while batches:
+            await room.acquire()
+            if self._ending.is_set() or (piece := await self._next()) is None:
+                break
+            self._position = piece.position
+            outcome = Outcome(position=piece.position, gone=piece.gone)
+            settling = None
+            if records := self._fresh(piece.rows, outcome):
+                await self._pace.spend(len(records))
+                settling = tasks.create_task(self._settled(records))
+                batches -= 1
+            else:
+                room.release()
+            if settling or not outcome.empty or time.monotonic() - recorded > EMPTY_INTERVAL:
+                recorded = time.monotonic()
+                self._handed_on = piece.position
+                under_way.add(_Batch(outcome, settling))
+        if self._handed_on != self._position:
+            under_way.add(_Batch(Outcome(position=self._position)))
+        under_way.add(None)
+
+    async def _settled(self, records: Sequence[Stored]) -> Settled | Stopped:
+        try:
+            return await self._settlement.settle(records)
+        except Stopped as exc:  # is told in its turn
+            return exc
+
+    async def _next(self) -> StoredPiece | None:
+        """Read the next batch when it is due; None at the end."""
+        while True:
+            piece = await self._piece()
+            moved = piece.position != self._position
+            if piece.more or (self._upto and moved):
+                return piece
+            if self._upto:
+                return None
+            if piece.rows:
+                # Others may come, and the same read again has them too.
+                await self._ended(self._settings.batch.timeout)
+                return await self._piece()
+            if moved or self._handed_on != self._position:
+                return piece
+            if await self._woken():
+                return None
+
+    async def _piece(self) -> StoredPiece:
+        return await self._follower.stored(
+            self._position,
+            self._search,
+            records=self._settings.batch.max_records,
+            bytes=self._settings.batch.max_bytes,
+            now=dt.datetime.now(dt.UTC),
+            upto=self._upto,
+        )
+
+    async def _ended(self, seconds: float) -> bool:
+        """Wait, and tell whether this has been told to end meanwhile."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._ending.wait()
+        except TimeoutError:
+            return False
+
+    async def _woken(self) -> bool:
+        """Wait for a commit, and tell whether this has been told to end meanwhile."""
+        waits = [asyncio.ensure_future(each) for each in (self._wake(POLL), self._ending.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+        return self._ending.is_set()
+
+    def _fresh(self, rows: Sequence[Stored], outcome: Outcome) -> list[Stored]:
+        """Leave out what is too old, and change the rest as the settings say."""
+        records = list(rows)
+        settings = self._settings
+        if settings.max_age and settings.too_old != "send":
+            oldest = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=settings.max_age)
+            records = [each for each in rows if each.record.timestamp >= oldest]
+            if settings.too_old == "skip":
+                outcome.skipped += len(rows) - len(records)
+            else:
+                old = [each for each in rows if each.record.timestamp < oldest]
+                outcome.letters += [Letter(each, TOO_OLD) for each in old]
+        return [self._change(each) for each in records] if self._change else records
+
+    async def _record_in_order(self, under_way: _UnderWay, room: asyncio.Semaphore) -> None:
+        """Record what is settled, with as much of what follows as is settled by then."""
+        while (batch := await under_way.first()) is not None:
+            outcome = await batch.settled(room)
+            while (batch := under_way.ready()) is not None:
+                outcome.add(await batch.settled(room))
+            await self._record(outcome)
+
+
+class _Batch(msgspec.Struct):
+    outcome: Outcome
+    settling: asyncio.Task[Settled | Stopped] | None = None
+
+    async def settled(self, room: asyncio.Semaphore) -> Outcome:
+        """Wait for it, and give all that became of it; or raise Stopped."""
+        if self.settling is not None:
+            settled = await self.settling
+            if isinstance(settled, Stopped):
+                raise settled
+            self.outcome.sent += settled.sent
+            self.outcome.rejected += settled.rejected
+            self.outcome.letters += settled.letters
+            room.release()
+        return self.outcome
+
+    @property
+    def ready(self) -> bool:
+        return self.settling is None or (
+            self.settling.done() and not isinstance(self.settling.result(), Stopped)
+        )
+
+
+class _UnderWay:
+    """The batches that are read and not recorded, in order."""
+
+    def __init__(self) -> None:
+        self._batches: deque[_Batch | None] = deque()
+        self._changed = asyncio.Event()
+
+    def add(self, batch: _Batch | None) -> None:
+        """Take *batch*, or None as the end."""
+        self._batches.append(batch)
+        self._changed.set()
+
+    async def first(self) -> _Batch | None:
+        """Wait for the first, and give it; None at the end."""
+        while not self._batches:
+            self._changed.clear()
+            await self._changed.wait()
+        return self._batches.popleft()
+
+    def ready(self) -> _Batch | None:
+        """Give the first if there is one that is settled."""
+        batch = self._batches[0] if self._batches else None
+        return self._batches.popleft() if batch and batch.ready else None
+
+
+def sole(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give the error of storage or of the destination that *group* is, or itself if it isn't."""
+    for exc in group.exceptions:
+        found = sole(exc) if isinstance(exc, BaseExceptionGroup) else exc
+        if not isinstance(found, (StorageError, Stopped)):
+            return group
+    return found
