@@ -111,5 +111,13 @@ async def _restrict(connection: Any) -> str | None:
     return None
 
 
+def closed(connection: Any) -> bool:
+    """Tell whether *connection* of a pool is lost; the pool has then taken it back."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
+
+
 async def _keep(connection: object) -> None:
     """Leave a connection as it is: nobody here leaves settings, cursors or locks behind."""
