@@ -1,12 +1,34 @@
 """
 Every counter the collector keeps, with its labels and its meaning; README shows this table.
 
-Names follow Prometheus; a counter is exposed with the suffix ``_total``.
+Names follow Prometheus; a counter is exposed with the suffix ``_total``. Where there are
+several worker processes, each keeps its counters in files of its place in a folder, and what is
+exposed is their sum; a worker that takes another's place goes on with its files.
 """
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+import os
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+    values,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own variable
+PLACE = "PIXSIM_COLLECTOR_PLACE"
+if place := os.environ.get(PLACE):  # before any counter is made
+    values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
 
 requests = Counter(
     "pixsim_requests",
@@ -43,13 +65,44 @@ records_deleted = Counter(
     "Log records deleted by housekeeping, by the rule or limit; table log_deletions has all.",
     ("reason",),
 )
+forwarded = Counter(
+    "pixsim_forwarded_records",
+    "Log records on their way to a destination: sent, or retried, rejected, skipped, gone or dead.",
+    ("destination", "outcome"),
+)
+forwarding_running = Gauge(
+    "pixsim_forwarding_running",
+    "1 while a destination is sent to, 0 while it is paused or stopped; of who sends alone.",
+    ("destination",),
+    multiprocess_mode="livesum",
+)
+forwarding_lag_records = Gauge(
+    "pixsim_forwarding_lag_records",
+    "Log records that wait for a destination; of who sends alone, as the next two.",
+    ("destination",),
+    multiprocess_mode="livesum",
+)
+forwarding_lag_bytes = Gauge(
+    "pixsim_forwarding_lag_bytes",
+    "Bytes that these have, estimated.",
+    ("destination",),
+    multiprocess_mode="livesum",
+)
+forwarding_lag_seconds = Gauge(
+    "pixsim_forwarding_lag_seconds",
+    "Age of the oldest commit that waits for a destination.",
+    ("destination",),
+    multiprocess_mode="livesum",
+)
 in_flight_bytes = Gauge(
     "pixsim_in_flight_bytes",
     "Bytes of requests from their arrival to their answer.",
+    multiprocess_mode="livesum",
 )
 tail_clients = Gauge(
     "pixsim_tail_clients",
     "Readers that follow the records live.",
+    multiprocess_mode="livesum",
 )
 tail_records = Counter(
     "pixsim_tail_records",
@@ -69,3 +122,26 @@ commit_records = Histogram(
     "Log records a commit.",
     buckets=(1, 10, 100, 1_000, 10_000, 100_000),
 )
+workers_restarted = Counter(
+    "pixsim_workers_restarted",
+    "Worker processes that were started in the place of one that died.",
+)
+
+
+def shared(folder: Path, place: int) -> dict[str, str]:
+    """Give the environment of a worker that is to keep its counters in *folder*."""
+    return {FOLDER: str(folder), PLACE: str(place)}
+
+
+def ended(folder: Path, place: int) -> None:
+    """Forget the gauges of a worker that has ended, not its counters."""
+    multiprocess.mark_process_dead(place, str(folder))  # type: ignore[no-untyped-call]
+
+
+def exposed() -> bytes:
+    """Give all counters as Prometheus reads them, of all workers together."""
+    if PLACE not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
