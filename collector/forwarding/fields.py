@@ -18,10 +18,10 @@ import msgspec
 from collector import levels, values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-    from storage.follower import Stored
     from storage.records import LogRecord, Resource
+    from storage.stored import Stored
 
 UNKNOWN_LEVEL = "unknown"
 NAMELESS = "attribute"  # stands for a name that is empty
@@ -76,8 +76,9 @@ class Reader:
         fields = Fields(
             uid=uid(record),
             time=nanoseconds(record.timestamp, record.timestamp_ns),
-            observed=record.observed_timestamp
-            and nanoseconds(record.observed_timestamp, record.observed_timestamp_ns),
+            observed=None
+            if (observed := record.observed_timestamp) is None
+            else nanoseconds(observed, record.observed_timestamp_ns),
             message=record.msg or record.event_name or record.error or "",
             level=record.level,
             severity=severity(record.severity_number),
@@ -103,6 +104,8 @@ class Reader:
         _add(fields, resource, _RESOURCE)
         if record.flags:
             _put(fields, "flags", record.flags, _RECORD)
+        if stored.clamped:  # its own is beyond all that can be told
+            _put(fields, "timestamp_clamped", True, _RECORD)
         return fields
 
     def _attributes(self, resource: Resource) -> dict[str, Any]:
@@ -148,15 +151,15 @@ def text(value: Any) -> str:
 
 def distinct(
     attributes: Mapping[str, Any], taken: Collection[str], clean: Callable[[str], str] = str
-) -> Iterator[tuple[str, Any]]:
-    """Give *attributes* under clean names, none of them twice and none of those *taken*."""
-    seen = set(taken)
+) -> dict[str, Any]:
+    """Give *attributes* under clean names, none of which is *taken*, and no two say the same."""
+    given: dict[str, Any] = {}
     for name, value in attributes.items():
         found = clean(name)
-        while found in seen:
+        while found in taken or (found in given and text(given[found]) != text(value)):
             found = clean(f"{_RECORD}.{found}")
-        seen.add(found)
-        yield found, value
+        given[found] = value
+    return given
 
 
 def _add(fields: Fields, attributes: Mapping[str, Any], origin: str) -> None:
@@ -180,7 +183,7 @@ def _put(fields: Fields, name: str, value: Any, origin: str) -> None:
         return
     there = fields.attributes
     while name in there:
-        if there[name] == value or text(there[name]) == text(value):
+        if text(there[name]) == text(value):
             return
         name = f"{origin}.{name}"
     there[name] = value
