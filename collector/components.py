@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collector import api
+from collector import api, page
 from collector.api import Api
 from collector.correlation import Correlation
 from collector.exporters.postgres import Postgres
@@ -62,7 +62,7 @@ def _otlp(name: str, config: Otlp, correlation: Correlation, submit: Submit) -> 
 
 
 def _api(config: Api, reader: Reader) -> Listener:
-    return Listener(config, api.routes(config, reader))
+    return Listener(config, [*api.routes(config, reader), *page.routes()])
 
 
 BUILT_IN: dict[str, dict[str, Component]] = {

@@ -1,4 +1,4 @@
-"""The pages for people: what this is, and the OpenAPI document made readable."""
+"""What people see who read without a script: what this is, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from collector import page
 from collector.api import openapi
 from collector.api.operations import OTLP_ENDPOINT
 
@@ -28,6 +29,7 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Vary": "Accept",
 }
 
 _PORT = re.compile(r":\d*$")
@@ -50,7 +52,9 @@ curl {url}/api/v1/logs/trace/job/1</pre>
 
 
 async def index(request: web.Request) -> web.Response:
-    """Answer with what this is and how to try it."""
+    """Answer a browser with the page, and all others with what this is and how to try it."""
+    if "text/html" in request.headers.get("Accept", ""):
+        return page.answer(request)
     url = f"{request.scheme}://{request.host}"
     otlp = f"{_PORT.sub('', url)}:{OTLP_ENDPOINT.rpartition(':')[2]}"
     return _page("pixsim-collector", INDEX.format(url=escape(url), otlp=escape(otlp)))

@@ -1,0 +1,110 @@
+"""The page for browsers: its files, served as they are written, without a build step."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
+
+MEDIA = {"js": "text/javascript", "mjs": "text/javascript", "css": "text/css"}
+FOR_EVER = "public, max-age=31536000, immutable"
+_MAP_BEGINS, _MAP_ENDS = '<script type="importmap">', "</script>"
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The page as it is served.
+
+    The address of its files has the hash of all of them, so that a browser may keep each for
+    ever, and never mixes those of two versions.
+    """
+
+    index: bytes
+    policy: str
+    version: str
+    files: dict[str, bytes]
+
+
+def answer(request: web.Request) -> web.Response:
+    """Answer with the page itself."""
+    page = load()
+    tag = f'"{page.version}"'
+    headers = {
+        "Content-Security-Policy": page.policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-cache",  # it is asked each time whether there is a newer one
+        "ETag": tag,
+        "Vary": "Accept",
+    }
+    if request.headers.get("If-None-Match") == tag:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=page.index, content_type="text/html", charset="utf-8", headers=headers)
+
+
+def routes() -> list[web.RouteDef]:
+    """Give the routes of the page's files."""
+    return [web.get("/page/{version}/{name:.+}", _file)]
+
+
+async def _file(request: web.Request) -> web.Response:
+    page, name = load(), request.match_info["name"]
+    if name not in page.files or request.match_info["version"] != page.version:
+        raise web.HTTPNotFound(text="the page has no such file now; load it again")
+    response = web.Response(
+        body=page.files[name],
+        content_type=MEDIA[name.rpartition(".")[2]],
+        charset="utf-8",
+        headers={
+            "Cache-Control": FOR_EVER,
+            "X-Content-Type-Options": "nosniff",
+            "Vary": "Accept-Encoding",
+        },
+    )
+    response.enable_compression()
+    return response
+
+
+@functools.cache
+def load() -> Page:
+    """Read the page's files, once."""
+    folder = resources.files("collector.page")
+    files = dict(sorted(_files(folder)))
+    index = folder.joinpath("index.html").read_text("utf-8")
+    version = hashlib.sha256(repr((index, files)).encode()).hexdigest()[:16]
+    index = index.replace("{files}", f"page/{version}")
+    return Page(index=index.encode(), policy=_policy(index), version=version, files=files)
+
+
+def _files(folder: Traversable, before: str = "") -> Iterator[tuple[str, bytes]]:
+    for each in folder.iterdir():
+        name = before + each.name
+        if each.is_dir():
+            yield from _files(each, f"{name}/")
+        elif name.rpartition(".")[2] in MEDIA:
+            yield name, each.read_bytes()
+
+
+def _policy(index: str) -> str:
+    """
+    Let only the page's own files run, and the map of their names that stands in *index*.
+
+    Nobody else is asked for anything. Nor can text of a log become markup or a script: a browser
+    that knows trusted types refuses to make either of text.
+    """
+    names = index.partition(_MAP_BEGINS)[2].partition(_MAP_ENDS)[0]
+    digest = base64.b64encode(hashlib.sha256(names.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self';"
+        " connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )

@@ -1,0 +1,54 @@
+/** The most frequent values of fields, each a way to narrow the search. */
+
+import { html } from "../html.js";
+import { LOGS, useAnswer } from "../api.js";
+import { condition, standing } from "../search.js";
+import { line } from "../text.js";
+import { asked, counted } from "../time.js";
+
+const FIELDS = ["level", "service", "error_type", "stage", "provider_id", "operation_type", "channel", "env", "domain", "event_name"];
+const VALUES = 8;
+
+/** Props: `q`, `range`, `run` (another asks anew), `onFilter`, called with a condition. */
+export function Facets({ q, range, run, onFilter }) {
+  const { answer, failure, loading } = useAnswer(`${LOGS}/facets`, {
+    q, ...asked(range), fields: FIELDS.join(","), limit: VALUES }, run);
+  const shown = answer?.facets.filter(({ values }) => values.length) ?? [];
+  return html`<aside class="facets" aria-label="Fields" aria-busy=${loading}>
+    ${!answer && loading && html`<div class="waiting" aria-hidden="true">${FIELDS.map(() => html`<i></i>`)}</div>`}
+    ${failure && failure.status !== 422 && html`<p class="faint">${failure.message}</p>`}
+    ${answer?.reason && html`<p class="faint">${answer.reason}</p>`}
+    ${shown.map((facet) => html`<${Facet} key=${facet.field} facet=${facet} records=${answer.records}
+      q=${q} onFilter=${onFilter} />`)}
+  </aside>`;
+}
+
+function Facet({ facet, records, q, onFilter }) {
+  const { field, values, distinct, other, missing } = facet;
+  return html`<details open><summary>${field} <small>${counted(distinct)}</small></summary><ul>
+    ${values.map(({ value, value_is_cut: cut, count }) => html`<${Choice} key=${value} field=${field} value=${value}
+      cut=${cut} count=${count} share=${count / records} q=${q} onFilter=${onFilter} />`)}
+    ${other > 0 && html`<li class="faint"><span>${counted(distinct - values.length)} others</span> <b>${counted(other)}</b></li>`}
+    ${missing > 0 && html`<${Choice} field=${field} value=${null} count=${missing} share=${missing / records}
+      q=${q} onFilter=${onFilter} />`}
+  </ul></details>`;
+}
+
+function Choice({ field, value, cut, count, share, q, onFilter }) {
+  const now = standing(q, field, value);
+  const name = value === null ? "without" : line(value, 80);
+  return html`<li class=${now ? `choice-${now}` : ""}>
+    <button type="button" class="value ${value === null ? "faint" : ""}" aria-pressed=${now === "in"} title=${name}
+      aria-label="Only ${field} ${name}" onClick=${() => onFilter(condition(field, value, { cut }))}>
+      <i class="share" aria-hidden="true" style=${{ width: `${Math.max(1, share * 100)}%` }}></i>
+      ${field === "level" && html`<i class="swatch swatch-${value}" aria-hidden="true">${String(value)[0].toUpperCase()}</i>`}
+      <bdi>${name}</bdi><b>${counted(count)}</b></button>
+    <button type="button" class="tool" title="None of such" aria-pressed=${now === "out"}
+      aria-label="No ${field} ${name}" onClick=${() => onFilter(out(field, value, cut))}>−</button>
+  </li>`;
+}
+
+/** The condition that leaves a value out; of what has no value, that it has one. */
+function out(field, value, cut) {
+  return condition(field, value, { out: true, cut });
+}

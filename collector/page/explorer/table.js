@@ -1,0 +1,159 @@
+/**
+ * The table of records: only the rows that are seen are there, however many are loaded.
+ *
+ * All rows are equally high, but those that are open, and in lines that wrap every one: these are
+ * measured when they are drawn.
+ */
+
+import { Component } from "preact";
+import { html } from "../html.js";
+import { Header } from "./columns.js";
+import { Heights } from "./heights.js";
+import { Row } from "./row.js";
+import { widthOf } from "./state.js";
+
+const ROW = { dense: 22, roomy: 30 }; // pixels, as in explorer.css
+const HEAD = 28;
+const BEYOND = 8; // rows that are drawn above and below those that are seen
+const AHEAD = 600; // rows before the end at which more are loaded
+const SLOTS = 512; // more than a screen has rows
+
+/**
+ * Props: `results` and its `version`, the explorer's `state`, `cursor` (the index of the row
+ * that keys work on), and what to call: `onOpen`, `onCursor`, `onColumns`, `onFilter`,
+ * `onScrolled` (with whether the newest row is seen).
+ */
+export class Table extends Component {
+  state = { top: 0, height: 600, width: 800 };
+  heights = new Heights(ROW.dense);
+  #rows = 0;
+  #first = null; // the record of the first row, to know how many came before it
+
+  componentDidMount() {
+    this.resized = new ResizeObserver(() => this.#measureView());
+    this.resized.observe(this.grid);
+    this.grown = new ResizeObserver(() => this.#measureRows());
+    this.#measureView();
+    this.#measureRows();
+  }
+
+  componentWillUnmount() {
+    this.resized.disconnect();
+    this.grown.disconnect();
+  }
+
+  componentDidUpdate(before) {
+    if (before.cursor !== this.props.cursor) this.#show(this.props.cursor);
+    this.#measureRows();
+  }
+
+  render({ results, state, cursor, live }, { top, height }) {
+    this.#fit(results, state);
+    const { heights } = this;
+    const first = Math.max(0, heights.at(top) - BEYOND);
+    const last = Math.min(results.rows.length - 1, heights.at(top + height) + BEYOND);
+    if (last > results.rows.length - AHEAD) queueMicrotask(() => results.more());
+    const widths = state.columns.map((column) => widthOf(column, state.range));
+    this.variable = new Map(); // of the rows that are measured, their elements
+    const rows = [];
+    for (let index = first; index <= last; index += 1) {
+      const entry = results.rows[index];
+      rows.push(html`<${Row} key=${index % SLOTS} index=${index} entry=${entry} top=${heights.top(index)}
+        columns=${state.columns} wrap=${state.wrap} utc=${state.utc} q=${state.q}
+        open=${state.open.has(entry.id)} selected=${index === cursor} marked=${entry.id === state.around}
+        table=${this} />`);
+    }
+    return html`<div ref=${(grid) => { this.grid = grid; }} tabindex="0" role="grid"
+      class="table table-${state.density} ${state.wrap ? "table-wrap" : ""}" aria-label="Records"
+      aria-rowcount=${results.complete ? results.rows.length + 1 : -1} aria-colcount=${state.columns.length}
+      aria-busy=${results.loading} aria-activedescendant=${cursor === null ? undefined : `row-${cursor}`}
+      style=${{ "--columns": grid(widths), "--least": `${least(widths)}px` }}
+      onScroll=${this.scrolled}>
+      <${Header} columns=${state.columns} widths=${widths} utc=${state.utc} onColumns=${this.props.onColumns} />
+      <div role="rowgroup" class="rows" style=${{ height: `${heights.total}px` }}>${rows}</div>
+      ${this.props.end}
+    </div>`;
+  }
+
+  /** The newest row, for who wants to see what comes. */
+  toTop() {
+    this.grid.scrollTop = 0;
+  }
+
+  focus() {
+    this.grid.focus({ preventScroll: true });
+  }
+
+  /** How many rows a page has, for keys. */
+  get page() {
+    return Math.max(1, Math.floor((this.state.height - HEAD) / this.heights.usual) - 1);
+  }
+
+  /** The index of the first row that is wholly seen. */
+  get firstSeen() {
+    return this.heights.at(this.state.top + this.heights.usual - 1);
+  }
+
+  scrolled = () => {
+    const top = this.grid.scrollTop;
+    this.props.onScrolled?.(top < this.heights.usual);
+    this.setState({ top });
+  };
+
+  /** Let the heights fit the rows; those of a new search begin at the top. */
+  #fit(results, { density, wrap }) {
+    const { rows } = results;
+    const layout = `${density} ${wrap}`;
+    if (this.layout !== layout || this.shown !== results) this.heights.clear(ROW[density]);
+    if (this.shown !== results) {
+      this.#first = null;
+      if (this.grid) this.grid.scrollTop = 0;
+    }
+    const added = this.#first && rows[0] !== this.#first ? rows.indexOf(this.#first) : 0;
+    this.heights.resize(rows.length, Math.max(0, added));
+    [this.layout, this.shown, this.#first, this.#rows] = [layout, results, rows[0] ?? null, rows.length];
+  }
+
+  #measureView() {
+    if (!this.grid) return;
+    const { clientHeight: height, clientWidth: width } = this.grid;
+    if (width !== this.state.width && this.props.state.wrap) this.heights.clear();
+    if (height !== this.state.height || width !== this.state.width) this.setState({ height, width });
+  }
+
+  /** Row elements tell of themselves here when they are drawn; those that vary are measured. */
+  drawn(index, element) {
+    if (element) this.variable.set(index, element);
+  }
+
+  #measureRows() {
+    let changed = false;
+    let above = 0;
+    for (const [index, element] of this.variable) {
+      if (!element.isConnected) continue;
+      const more = this.heights.set(index, element.offsetHeight);
+      changed ||= more !== 0;
+      if (more && this.heights.top(index + 1) - more <= this.grid.scrollTop) above += more;
+    }
+    if (above) this.grid.scrollTop += above; // what is seen stays where it is
+    if (changed) this.setState({ top: this.grid.scrollTop });
+  }
+
+  #show(index) {
+    if (index === null) return;
+    const { grid, heights } = this;
+    const [top, bottom] = [heights.top(index), heights.top(index) + heights.usual];
+    if (top < grid.scrollTop) grid.scrollTop = top;
+    else if (bottom > grid.scrollTop + grid.clientHeight - HEAD) {
+      grid.scrollTop = bottom - grid.clientHeight + HEAD;
+    }
+  }
+}
+
+function grid(widths) {
+  return widths.map((width) => (width === null ? "minmax(240px, 1fr)" : `${width}px`)).join(" ");
+}
+
+function least(widths) {
+  return widths.reduce((sum, width) => sum + (width ?? 240), 0);
+}

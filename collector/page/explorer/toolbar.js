@@ -1,0 +1,29 @@
+/** The line above the table: what is seen, and how. */
+
+import { html } from "../html.js";
+import { Panel } from "../dialog.js";
+import { counted, duration } from "../time.js";
+import { ColumnChoice } from "./columns.js";
+
+export function Toolbar({ state, results, total, toggles, onColumns, openers, search }) {
+  return html`<div class="toolbar" role="toolbar" aria-label="Table">
+    <button type="button" class="quiet" aria-pressed=${state.facets} onClick=${toggles.facets}
+      title="Fields (f)">☰ Fields</button>
+    <span class="faint" role="status">${summary(results, total)}</span>
+    <span class="gap"></span>
+    <button type="button" class="quiet" aria-pressed=${state.wrap} onClick=${toggles.wrap} title="Wrap lines (w)">Wrap</button>
+    <button type="button" class="quiet" aria-pressed=${state.density === "roomy"} onClick=${toggles.density}
+      title="Dense or roomy (d)">Roomy</button>
+    <${Panel} label="Columns" title="Columns (c)" opener=${openers.columns}>
+      ${() => html`<${ColumnChoice} columns=${state.columns} search=${search} onColumns=${onColumns} />`}
+    </>
+  </div>`;
+}
+
+function summary(results, total) {
+  const { rows, loading, seconds, complete } = results;
+  if (loading && !rows.length) return "Searching…";
+  const loaded = counted(rows.length);
+  const of = total != null && !complete ? `${loaded} of ${counted(total)}` : loaded;
+  return `${of} records${seconds === null ? "" : ` · ${duration(seconds * 1_000)}`}`;
+}

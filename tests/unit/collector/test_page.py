@@ -1,0 +1,186 @@
+"""The page's files and how they are served."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+import subprocess
+import tomllib
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from collector import page, server
+from collector.api import Api, routes
+from collector.body import InFlight
+from storage.reader import Reader
+
+FOLDER = Path(page.__file__).parent
+SCRIPTS = sorted(FOLDER.rglob("*.js"))
+OURS = [path for path in SCRIPTS if path.parent.name != "vendor"]
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+MOST = 300_000  # bytes of scripts and styles
+
+
+@asynccontextmanager
+async def serving():
+    api = Api(endpoint="127.0.0.1:0")
+    offered = [*routes(api, Reader(None)), *page.routes()]
+    listening = server.listening(
+        [server.Listener(api, offered)], InFlight(1_000), shutdown_timeout=2
+    )
+    async with listening as (url,), aiohttp.ClientSession(url) as client:
+        yield client
+
+
+async def test_browsers_get_the_page():
+    """
+    Who accepts HTML gets the page, and 304 while it is the same; all others get what they got
+    before there was one.
+    """
+    async with serving() as client:
+        async with client.get("/", headers=BROWSER) as response:
+            text = await response.text()
+        again = {**BROWSER, "If-None-Match": response.headers["ETag"]}
+        async with client.get("/", headers=again) as unchanged:
+            pass
+        async with client.get("/") as other:
+            links = await other.text()
+
+    assert (200, "text/html", "no-cache") == (
+        response.status,
+        response.content_type,
+        response.headers["Cache-Control"],
+    )
+    assert 'type="module"' in text
+    assert "{files}" not in text
+    assert 304 == unchanged.status
+    assert "<script" not in links
+    assert "curl" in links
+    assert "Accept" == response.headers["Vary"] == other.headers["Vary"]
+
+
+async def test_files_are_kept_for_ever():
+    """
+    Each file that the page names is there, by an address that never has other content.
+    """
+    async with serving() as client:
+        async with client.get("/", headers=BROWSER) as response:
+            named = re.findall(r'(?:src|href|": )="?(?:\./)?(page/[^"]+)', await response.text())
+        for name in named:
+            async with client.get(f"/{name}") as response:
+                assert 200 == response.status
+                assert "immutable" in response.headers["Cache-Control"]
+                assert "nosniff" == response.headers["X-Content-Type-Options"]
+                assert response.content_type in page.MEDIA.values()
+
+    assert len(named) > 3
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/0123456789abcdef/main.js",
+        f"/page/{page.load().version}/__init__.py",
+        f"/page/{page.load().version}/../__init__.py",
+        f"/page/{page.load().version}/%2e%2e/config.py",
+        f"/page/{page.load().version}/vendor/README.md",
+    ],
+)
+async def test_nothing_else_is_served(path):
+    """
+    A file of another version, or one that is no part of the page, is not found.
+    """
+    async with serving() as client, client.get(path) as response:
+        assert 404 == response.status
+
+
+def test_policy():
+    """
+    Nothing runs or is loaded but from the page's own address, and no text becomes markup.
+    """
+    directives = dict(
+        each.strip().split(" ", 1) for each in page.load().policy.split(";") if each.strip()
+    )
+    names = page.load().index.decode().split('<script type="importmap">')[1].split("</script>")[0]
+    digest = hashlib.sha256(names.encode()).digest()
+
+    assert "'none'" == directives["default-src"]
+    assert f"'self' 'sha256-{base64.b64encode(digest).decode()}'" == directives["script-src"]
+    assert "'self'" == directives["style-src"] == directives["connect-src"]
+    assert "'script'" == directives["require-trusted-types-for"]
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.relative_to(FOLDER).as_posix())
+def test_no_text_becomes_markup(path):
+    """
+    No script of ours can make markup, a script or a style of a text.
+    """
+    forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function"
+
+    assert not re.search(forbidden, path.read_text(), re.IGNORECASE)
+
+
+def test_libraries_are_those_recorded():
+    """
+    Each file of others is the one of the version that is written down, with its licence.
+    """
+    vendor = FOLDER / "vendor"
+    rows = re.findall(
+        r"\| `(\S+)` \|.*\]\((LICENSE\.\w+)\) \| `([0-9a-f]{64})`",
+        (vendor / "README.md").read_text(),
+    )
+    found = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in vendor.iterdir()
+        if path.suffix[1:] in page.MEDIA
+    }
+
+    assert found == {name: digest for name, _, digest in rows}
+    assert all((vendor / licence).is_file() for _, licence, _ in rows)
+
+
+def test_it_is_small():
+    """
+    Scripts and styles have less than 300 kB, before any compression.
+    """
+    assert sum(map(len, page.load().files.values())) < MOST
+
+
+def test_it_is_installed():
+    """
+    An installed package has all of the page.
+    """
+    project = tomllib.loads(Path("pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["collector.page"]
+    packaged = {path for pattern in patterns for path in FOLDER.glob(pattern)}
+
+    assert {
+        path for path in FOLDER.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    } <= packaged
+
+
+def test_scripts_are_sound():
+    """
+    Every script can be read as one.
+    """
+    if (node := shutil.which("node")) is None:
+        pytest.skip(reason="no node on this machine, which would read the scripts")
+    read = """
+        const { readFileSync } = require("fs");
+        for (const path of process.argv.slice(1)) {
+            new (require("vm").SourceTextModule)(readFileSync(path, "utf-8"), { identifier: path });
+        }
+    """
+    checked = subprocess.run(
+        [node, "--no-warnings", "--experimental-vm-modules", "-e", read, *OURS],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "" == checked.stderr
