@@ -40,17 +40,21 @@ A_TURN = 50  # messages; then others have theirs
 log = structlog.get_logger()
 
 
-class Find(msgspec.Struct, frozen=True, tag_field="type", tag="search", forbid_unknown_fields=True):
+class Command(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):
+    """What a reader may say; each has its ``type``."""
+
+
+class Find(Command, frozen=True, tag="search"):
     """Send what *q* finds from here on, and what the other parameters of the address ask for."""
 
     q: str | None = None
 
 
-class Pause(msgspec.Struct, frozen=True, tag_field="type", tag="pause"):
+class Pause(Command, frozen=True, tag="pause"):
     """Send nothing more."""
 
 
-class Resume(msgspec.Struct, frozen=True, tag_field="type", tag="resume"):
+class Resume(Command, frozen=True, tag="resume"):
     """Go on with what has been stored since the pause began."""
 
 

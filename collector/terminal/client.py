@@ -27,6 +27,10 @@ class Failed(Exception):
     """The collector could not be asked, or did not answer; its text is for the user."""
 
 
+class Refused(Failed):
+    """The collector will not answer this question, however often it is asked."""
+
+
 class Client:
     """Asks the collector at one URL."""
 
@@ -69,7 +73,8 @@ class Client:
                 yield answer
         except urllib.error.HTTPError as exc:
             with exc:
-                raise Failed(_refusal(exc.code, exc.read(), dict(given).get("q"))) from exc
+                failed = Refused if exc.code < 500 else Failed
+                raise failed(_refusal(exc.code, exc.read(), dict(given).get("q"))) from exc
         except urllib.error.URLError as exc:
             raise Failed(f"{self.url} cannot be reached: {exc.reason}") from exc
         except (http.client.HTTPException, OSError) as exc:
