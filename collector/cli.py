@@ -9,10 +9,14 @@ import sys
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from collector import configfile, demo, engine, own_log
 from collector.commands import delete, expiry, store
 from collector.commands.store import PROGRAM
+from collector.config import MOST_WORKERS
 from collector.configfile import Invalid
+from collector.control import Failed
 from collector.terminal import client, export, stats
 from collector.terminal import commands as questions
 from storage import migrate
@@ -20,6 +24,8 @@ from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from collector.config import Config
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  it has no public name
 
@@ -78,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
 
-    add("serve", "run the collector until SIGTERM or Ctrl-C").set_defaults(command=_serve)
+    _add_serve(add("serve", "run the collector until SIGTERM or Ctrl-C"))
     _add_migrate(add("migrate", "bring the database to the schema of this version"))
     add("check-config", "show every problem the configuration has").set_defaults(command=_check)
     add("print-config", "show the configuration in effect, without its secrets").set_defaults(
@@ -150,6 +156,18 @@ def _add_questions(commands: Commands) -> None:
     )
 
 
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        type=int,
+        choices=range(MOST_WORKERS + 1),
+        metavar="N",
+        help="processes that take records in, in place of service.workers; 0 is half the cores,"
+        " from 1 up to 4",
+    )
+    parser.set_defaults(command=_serve)
+
+
 def _add_migrate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action",
@@ -161,17 +179,34 @@ def _add_migrate(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    config = store.loaded(arguments)
+    config = _served(arguments)
     own_log.to_stderr(config.service.telemetry.logs.level)
-    from collector import service  # noqa: PLC0415  no other command needs the server
+    from collector.supervisor import Order, serve  # noqa: PLC0415  no other command needs it
 
-    async def serve() -> None:
-        stop = asyncio.Event()
+    terminal = sys.stderr.isatty()
+
+    def hang_up() -> Order:
+        """Give what SIGHUP means: to read the configuration again, or that the terminal is gone."""
+        return Order.STOP if terminal and not sys.stderr.isatty() else Order.RELOAD
+
+    async def run() -> None:
+        orders: asyncio.Queue[Order] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await service.serve(config, stop)
+            loop.add_signal_handler(number, orders.put_nowait, Order.STOP)
+        loop.add_signal_handler(signal.SIGHUP, lambda: orders.put_nowait(hang_up()))
+        await serve(config, lambda: _served(arguments), orders)
 
-    store.run(serve())
+    store.run(run())
+
+
+def _served(arguments: argparse.Namespace) -> Config:
+    """Give the configuration, with what the command line says in its place."""
+    config = store.loaded(arguments)
+    if arguments.workers is None:
+        return config
+    replace = msgspec.structs.replace
+    return replace(config, service=replace(config.service, workers=arguments.workers))
 
 
 def _migrate(arguments: argparse.Namespace) -> None:
@@ -202,7 +237,7 @@ def _told(exc: BaseException) -> list[str]:
         case BaseExceptionGroup():
             each = [_told(inner) for inner in exc.exceptions]
             return [line for lines in each for line in lines] if all(each) else []
-        case StorageError() | demo.Failed() | client.Failed():
+        case StorageError() | Failed() | demo.Failed() | client.Failed():
             return [str(exc)]
         case OSError():
             return [": ".join(filter(None, (exc.filename, exc.strerror or str(exc))))]

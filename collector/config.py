@@ -7,10 +7,17 @@ of each stand beside its code.
 
 from __future__ import annotations
 
-from typing import Literal
+import os
+from typing import Annotated, Literal
+
+import msgspec
 
 from collector.exporters.postgres import Postgres
-from collector.sections import Seconds, Section
+from collector.forwarding.settings import Forwarder
+from collector.sections import HttpServer, Seconds, Section, servers
+
+MOST_WORKERS = 64
+MOST_BY_DEFAULT = 4  # workers; more are for who has measured that they help
 
 # The sections that hold components, by a name ``type`` or ``type/name``.
 KINDS = ("receivers", "processors", "exporters", "extensions")
@@ -48,6 +55,7 @@ class Service(Section, frozen=True, kw_only=True):
     extensions: tuple[str, ...] = ()
     pipelines: Pipelines = Pipelines()
     telemetry: Telemetry = Telemetry()
+    workers: Annotated[int, msgspec.Meta(ge=0, le=MOST_WORKERS)] = 0  # 0: see `Config.workers`
     shutdown_timeout: Seconds = 10.0  # for requests under way when it is told to stop
 
 
@@ -65,3 +73,28 @@ class Config(Section, frozen=True, kw_only=True):
         """The settings of the exporter whose commit a sender waits for; there is one."""
         used = (self.exporters[name] for name in self.service.pipelines.logs.exporters)
         return next(exporter for exporter in used if isinstance(exporter, Postgres))
+
+    @property
+    def forwarders(self) -> dict[str, Forwarder]:
+        """The settings of all other exporters, which send on what is stored, by name."""
+        used = {name: self.exporters[name] for name in self.service.pipelines.logs.exporters}
+        return {name: each for name, each in used.items() if isinstance(each, Forwarder)}
+
+    @property
+    def servers(self) -> list[HttpServer]:
+        """The servers of the components that run."""
+        logs = self.service.pipelines.logs
+        parts = [self.receivers[name] for name in logs.receivers]
+        parts += [self.extensions[name] for name in self.service.extensions]
+        return [server for part in parts for _, server in servers(part)]
+
+    @property
+    def endpoints(self) -> list[str]:
+        """Where they listen, each once."""
+        return list(dict.fromkeys(server.endpoint for server in self.servers))
+
+    @property
+    def workers(self) -> int:
+        """How many processes take records in."""
+        cores = len(os.sched_getaffinity(0))
+        return self.service.workers or max(1, min(MOST_BY_DEFAULT, cores // 2))

@@ -13,8 +13,12 @@ _TRACEBACKS = structlog.processors.ExceptionRenderer(
 )
 
 
-def to_stderr(level: str) -> None:
-    """Write our own log for people on a terminal, and else a JSON object a line."""
+def to_stderr(level: str, **facts: object) -> None:
+    """
+    Write our own log for people on a terminal, and else a JSON object a line.
+
+    Each line has *facts* too.
+    """
     render: list[structlog.typing.Processor] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if sys.stderr.isatty()
@@ -22,6 +26,7 @@ def to_stderr(level: str) -> None:
     )
     structlog.configure(
         processors=[
+            lambda _, __, line: {**line, **facts},
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *render,
@@ -31,3 +36,8 @@ def to_stderr(level: str) -> None:
         ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def failed(event: str, exc: Exception, *, expected: bool) -> None:
+    """Write that *exc* ended us, with a traceback where it is not one of those *expected*."""
+    structlog.get_logger().error(event, error=str(exc), exc_info=None if expected else exc)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collector.config import KINDS
-from collector.document import Node, Problem
-from collector.sections import HttpServer, Section
+from collector.document import BROKEN, Node, Problem
+from collector.forwarding.settings import Forwarder
+from collector.sections import servers
 from collector.shape import suggestion
 
 if TYPE_CHECKING:
@@ -83,6 +84,15 @@ class Checks:
             message = f"expected one exporter of type {STORE}, found {found}"
             line = node.line if node else self._line("exporters")
             self.problems.append(Problem(line, ".".join((*PIPELINE, "exporters")), message))
+        for name in exporters:
+            settings = self._components["exporters"][name]
+            if (
+                name not in stores
+                and settings is not BROKEN
+                and not isinstance(settings, Forwarder)
+            ):
+                message = f"expected the store or a forwarder, {name} is neither"
+                self.problems.append(Problem(self._line("exporters", name), name, message))
 
     def _endpoints(self, used: Mapping[str, list[str]]) -> None:
         """Check that components share a socket only where all of them work."""
@@ -125,12 +135,9 @@ class _Socket(msgspec.Struct, frozen=True):
 
 
 def _sockets(section: Any, path: tuple[str, ...]) -> Iterator[_Socket]:
-    if isinstance(section, HttpServer):
-        host, _, port = section.endpoint.rpartition(":")
-        yield _Socket(path, host, int(port))
-    elif isinstance(section, Section):
-        for name, value in msgspec.structs.asdict(section).items():
-            yield from _sockets(value, (*path, name))
+    for there, server in servers(section, path):
+        host, _, port = server.endpoint.rpartition(":")
+        yield _Socket(there, host, int(port))
 
 
 def _type(name: str) -> str:

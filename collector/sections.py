@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, description="seconds")]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -36,3 +39,13 @@ class HttpServer(Section, frozen=True, kw_only=True):
     endpoint: Endpoint
     cors: Cors = Cors()
     max_request_body_size: Bytes = 64 * 1024 * 1024  # after decompression
+
+
+def servers(part: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], HttpServer]]:
+    """Give each server that *part* of a configuration has, with the path to it."""
+    if isinstance(part, HttpServer):
+        yield path, part
+        return
+    inner = msgspec.structs.asdict(part) if isinstance(part, Section) else part
+    for name, value in inner.items() if isinstance(inner, dict) else ():
+        yield from servers(value, (*path, name))

@@ -1,99 +1,134 @@
-"""The whole program: what it is made of, and in which order it starts and, backwards, stops."""
+"""
+What a process of the collector does: it takes records in and answers questions, or keeps house.
+
+One process does both, or each does one; `collector.supervisor` decides.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
-import sys
-from contextlib import AsyncExitStack, contextmanager
-from pathlib import Path
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-import structlog
+import msgspec
 
-from collector import components, deletions, engine, telemetry
+from collector import components, deletions, telemetry
 from collector.body import InFlight
 from collector.correlation import Correlation
 from collector.housekeeping import Chore, housekeeping
 from collector.pipeline import pipeline
 from collector.server import Listener, listening
-from storage import database, embedded, encoding, partitions, roll_ups, sealing, writer
+from storage import database, encoding, partitions, roll_ups, sealing, writer
 from storage.reader import Reader
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
 
     from collector.config import Config
+    from collector.control import Control
     from collector.exporters.postgres import Postgres
     from collector.pipeline import Submit
-
-log = structlog.get_logger()
+    from collector.sockets import Balance, Sockets
 
 READERS = 8  # connections for queries
 KEEPERS = 4  # connections for housekeeping
-
-WELCOME = """
-Send a line, and read it back:
-
-  curl -s {0}/api/v1/logs/ingest -H 'Content-Type: application/json' \\
-    -d '{{"level": "INFO", "service": "api", "msg": "hello", "job_id": 123}}'
-  curl -s {0}/api/v1/logs/trace/job/123
-
-`make demo` sends many. The API is described at {0}/docs. Ctrl-C stops the collector.
-
-"""
+GAUGED = 1.0  # seconds between two looks at what has no moment of change
 
 
-async def serve(config: Config, stop: asyncio.Event) -> None:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a process works: the database, the open sockets, and how many do the same."""
+
+    dsn: str
+    sockets: Sockets
+    workers: int = 1
+    balance: Balance | None = None  # with the other processes
+
+
+async def work(
+    config: Config, place: Place, control: Control, *, collects: bool, keeps: bool
+) -> None:
     """
-    Run until *stop* is set: then refuse new requests, answer those under way, write what waits.
+    Do one or both until *control* says to leave or to stop.
 
     Raises:
         Unavailable: the database cannot be reached at the start.
-        OSError: an endpoint is taken.
+    """
+    # The house is in order before the first request, and left to others before the last.
+    async with AsyncExitStack() as requests, AsyncExitStack() as house:
+        if keeps:
+            await house.enter_async_context(keeping(config, place.dsn))
+        if collects:
+            await requests.enter_async_context(collecting(config, place, control))
+        control.ready.set()
+        await control.told.wait()
+
+
+@asynccontextmanager
+async def collecting(config: Config, place: Place, control: Control) -> AsyncIterator[None]:
+    """
+    Take records in and answer questions inside the block.
+
+    At its end new requests are refused, those under way answered, and what waits is written.
     """
     postgres = config.store
     async with AsyncExitStack() as stack:
-        dsn = stack.enter_context(_database(postgres))
-        if postgres.migrate_at_start:
-            await engine.upgrade(postgres, dsn, lambda did: log.info("engine", did=did))
-        await engine.check(postgres, dsn)
-        # A pool for each: however many queries run, commits and probes have their connections,
+        # A pool for each: however many queries run, commits and probes have their connections.
         pool = await stack.enter_async_context(
-            database.connected(dsn, size=postgres.connections, init=encoding.prepare)
+            database.connected(place.dsn, size=postgres.connections, init=encoding.prepare)
         )
-        readers = await stack.enter_async_context(database.reading(dsn, size=READERS))
-        probing = await stack.enter_async_context(database.connected(dsn, size=1))
-        # and whatever housekeeping waits for, queries have theirs.
-        keepers = await stack.enter_async_context(database.connected(dsn, size=KEEPERS))
-        await stack.enter_async_context(housekeeping(_chores(keepers, postgres)))
+        readers = await stack.enter_async_context(database.reading(place.dsn, size=READERS))
+        probing = await stack.enter_async_context(database.connected(place.dsn, size=1))
         log_writer = await stack.enter_async_context(
             writer.writing(pool, _writer_config(postgres), _committed)
         )
-        in_flight = InFlight(postgres.max_in_flight_bytes)
-        telemetry.in_flight_bytes.set_function(lambda: in_flight.held)
-        urls = await stack.enter_async_context(
+        in_flight = InFlight(_share(config, place.workers))
+        await stack.enter_async_context(_gauging(in_flight))
+        await stack.enter_async_context(
             listening(
                 _listeners(config, log_writer.submit, Reader(readers, probing=probing)),
                 in_flight,
                 shutdown_timeout=config.service.shutdown_timeout,
+                held=place.sockets,
+                balance=place.balance,
+                control=control,
             )
         )
-        log.info("listening", urls=urls)
-        sys.stdout.write(WELCOME.format(urls[0]))
-        await stop.wait()
-        log.info("stopping")
-    log.info("stopped")
+        yield
 
 
-@contextmanager
-def _database(postgres: Postgres) -> Iterator[str]:
-    if not postgres.embedded:
-        yield postgres.dsn
-        return
-    with embedded.running(Path(postgres.data_folder)) as dsn:
-        log.info("embedded_postgres_started", dsn=dsn)
-        yield dsn
+@asynccontextmanager
+async def keeping(config: Config, dsn: str) -> AsyncIterator[None]:
+    """Keep house inside the block: do what has to be done again and again, beside requests."""
+    async with (
+        database.connected(dsn, size=KEEPERS) as pool,
+        housekeeping(_chores(pool, config.store)),
+    ):
+        yield
+
+
+def _share(config: Config, workers: int) -> int:
+    """Give the bytes that one of *workers* may have in flight: its part, or a body at least."""
+    bodies = [server.max_request_body_size for server in config.servers]
+    return max(config.store.max_in_flight_bytes // workers, *bodies)
+
+
+@asynccontextmanager
+async def _gauging(in_flight: InFlight) -> AsyncIterator[None]:
+    """Keep the gauge of what is *in_flight* for who asks another process for the counters."""
+
+    async def gauge() -> None:
+        while True:
+            telemetry.in_flight_bytes.set(in_flight.held)
+            await asyncio.sleep(GAUGED)
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(gauge(), name="gauge")
+        try:
+            yield
+        finally:
+            task.cancel()
+            telemetry.in_flight_bytes.set(0)
 
 
 def _writer_config(postgres: Postgres) -> writer.WriterConfig:

@@ -61,6 +61,26 @@ def url(sockets: Sequence[socket.socket]) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class Held:
+    """The sockets of all endpoints, open until no configuration has them."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, list[socket.socket]] = {}
+
+    def at(self, endpoints: Sequence[str]) -> Sockets:
+        """Give the sockets of *endpoints*, and open those that are not; see `bound`."""
+        for endpoint in endpoints:
+            if endpoint not in self._open:
+                self._open[endpoint] = bound(endpoint)
+        return {endpoint: self._open[endpoint] for endpoint in endpoints}
+
+    def keep(self, endpoints: Sequence[str]) -> None:
+        """Close those of other endpoints."""
+        for endpoint in self._open.keys() - set(endpoints):
+            for one in self._open.pop(endpoint):
+                one.close()
+
+
 class Balance:
     """
     How many connections each process has, in a file that all of them map.

@@ -9,6 +9,7 @@ import msgspec
 import prometheus_client
 from aiohttp import web
 
+from collector import server, telemetry
 from collector.api import (
     console,
     context,
@@ -190,10 +191,11 @@ class Answers(msgspec.Struct, frozen=True):
         return answered(Ready())
 
 
-async def metrics(_: web.Request) -> web.Response:
+async def metrics(request: web.Request) -> web.Response:
     """Answer with every counter, as Prometheus reads them."""
+    telemetry.in_flight_bytes.set(request.app[server.IN_FLIGHT].held)
     return web.Response(
-        body=prometheus_client.generate_latest(),
+        body=telemetry.exposed(),
         headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST},
     )
 

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 import structlog
+from msgspec.structs import replace
 
-from collector import cli, configfile, own_log, service
+from collector import cli, configfile, own_log, supervisor
+from collector.control import Failed
+from collector.supervisor import Order
 from storage import migrate
 from storage.errors import Unavailable
 
@@ -181,30 +184,58 @@ def test_database_away(run, monkeypatch):
     assert "hunter2" not in err
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serve_stops_on_a_signal(run, monkeypatch, number):
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (signal.SIGTERM, Order.STOP),
+        (signal.SIGINT, Order.STOP),
+        (signal.SIGHUP, Order.RELOAD),
+    ],
+)
+def test_serve_has_orders_by_signals(run, monkeypatch, number, expected):
     """
-    A signal asks the collector to stop; it ends by itself, with exit code 0.
+    SIGTERM and Ctrl-C ask the collector to stop, SIGHUP to read its configuration again; when
+    it has stopped the exit code is 0.
     """
     served = []
 
-    async def serve(config, stop):
+    async def serve(config, reload, orders):
         os.kill(os.getpid(), number)
-        await asyncio.wait_for(stop.wait(), 5)
-        served.append(config)
+        served.extend([config, reload(), await asyncio.wait_for(orders.get(), 5)])
 
-    monkeypatch.setattr(service, "serve", serve)
+    monkeypatch.setattr(supervisor, "serve", serve)
 
-    code, out, _ = run("serve")
+    code, out, _ = run("serve", "--workers", "3")
 
+    config = configfile.load(None).config
+    config = replace(config, service=replace(config.service, workers=3))
     assert (0, "") == (code, out)
-    assert [configfile.load(None).config] == served
+    assert [config, config, expected] == served
+
+
+def test_a_terminal_that_is_gone_stops_the_collector(run, monkeypatch):
+    """
+    SIGHUP of a terminal that was closed ends the collector that ran in it.
+    """
+    orders_got = []
+
+    async def serve(config, reload, orders):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+        os.kill(os.getpid(), signal.SIGHUP)
+        orders_got.append(await asyncio.wait_for(orders.get(), 5))
+
+    monkeypatch.setattr(supervisor, "serve", serve)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    run("serve")
+
+    assert [Order.STOP] == orders_got
 
 
 @pytest.mark.parametrize(
     ("exc", "expected"),
     [
         pytest.param(Unavailable("no route to db"), "no route to db", id="database"),
+        pytest.param(Failed("a worker ended"), "a worker ended", id="worker"),
         pytest.param(OSError(98, "address already in use"), "address already in use", id="port"),
         pytest.param(PermissionError(13, "not allowed", "data"), "data: not allowed", id="folder"),
         pytest.param(
@@ -217,10 +248,10 @@ def test_serve_fails(run, monkeypatch, exc, expected):
     What the operator can mend is one line, without a traceback.
     """
 
-    async def serve(config, stop):
+    async def serve(config, reload, orders):
         raise exc
 
-    monkeypatch.setattr(service, "serve", serve)
+    monkeypatch.setattr(supervisor, "serve", serve)
 
     assert (2, "", f"pixsim-collector: {expected}\n") == run("serve")
 
@@ -231,10 +262,10 @@ def test_bug(run, monkeypatch, exc):
     A bug is a traceback.
     """
 
-    async def serve(config, stop):
+    async def serve(config, reload, orders):
         raise exc
 
-    monkeypatch.setattr(service, "serve", serve)
+    monkeypatch.setattr(supervisor, "serve", serve)
 
     with pytest.raises(type(exc)):
         run("serve")

@@ -1,0 +1,192 @@
+"""
+The whole program: the database and the sockets, and the processes that work with them.
+
+One worker is this process itself. Several are processes of their own (`collector.crew`), and
+this one only starts, watches and replaces them. Either way a new configuration starts new
+workers, and the old ones leave when those are ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import sys
+import tempfile
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from collector import engine, service, sockets
+from collector.configfile import Invalid
+from collector.control import Control, Failed
+from collector.crew import Crew, Places
+from storage import embedded
+from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from collector.config import Config
+    from collector.sockets import Sockets
+
+    Run = Callable[[Config, Sockets, Control], Coroutine[None, None, None]]
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+WELCOME = """
+Send a line, and read it back:
+
+  curl -s {0}/api/v1/logs/ingest -H 'Content-Type: application/json' \\
+    -d '{{"level": "INFO", "service": "api", "msg": "hello", "job_id": 123}}'
+  curl -s {0}/api/v1/logs/trace/job/123
+
+`make demo` sends many. The API is described at {0}/docs. Ctrl-C stops the collector.
+
+"""
+
+
+class Order(enum.Enum):
+    """What a signal asks for."""
+
+    STOP = enum.auto()
+    RELOAD = enum.auto()
+
+
+async def serve(config: Config, reload: Callable[[], Config], orders: asyncio.Queue[Order]) -> None:
+    """
+    Run until an order to stop: then refuse new requests, answer those under way, write what waits.
+
+    *reload* gives the configuration as it is now, or raises `Invalid`.
+
+    Raises:
+        Unavailable: the database cannot be reached at the start.
+        OSError: an endpoint is taken.
+        Failed: the workers do not start, or die again and again.
+    """
+    async with _database(config) as dsn:
+        with ExitStack() as stack:
+            run = _alone(dsn) if config.workers == 1 else _crew(stack, dsn)
+            held = sockets.Held()
+            stack.callback(held.keep, ())
+            generation = Generation(config, run, held.at(config.endpoints))
+            try:
+                await generation.ready()
+                urls = list(dict.fromkeys(map(sockets.url, held.at(config.endpoints).values())))
+                log.info("listening", urls=urls)
+                sys.stdout.write(WELCOME.format(urls[0]))
+                sys.stdout.flush()
+                while await generation.ordered(orders) is Order.RELOAD:
+                    generation = await _replaced(generation, reload, run, held)
+                log.info("stopping")
+            finally:
+                await generation.end()
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def _database(config: Config) -> AsyncIterator[str]:
+    """Give the DSN of the database, brought to this version's schema."""
+    postgres = config.store
+    with ExitStack() as stack:
+        dsn = postgres.dsn
+        if postgres.embedded:
+            dsn = stack.enter_context(embedded.running(Path(postgres.data_folder)))
+            log.info("embedded_postgres_started", dsn=dsn)
+        if postgres.migrate_at_start:
+            await engine.upgrade(postgres, dsn, lambda did: log.info("engine", did=did))
+        await engine.check(postgres, dsn)
+        yield dsn
+
+
+def _alone(dsn: str) -> Run:
+    async def run(config: Config, held: Sockets, control: Control) -> None:
+        place = service.Place(dsn=dsn, sockets=held)
+        await service.work(config, place, control, collects=True, keeps=True)
+
+    return run
+
+
+def _crew(stack: ExitStack, dsn: str) -> Run:
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pixsim-collector-"))
+    places = Places(Path(folder))
+
+    async def run(config: Config, held: Sockets, control: Control) -> None:
+        await Crew(config, dsn, held, places, control).run()
+
+    return run
+
+
+class Generation:
+    """The workers of one configuration, and those before them that are leaving still."""
+
+    def __init__(
+        self, config: Config, run: Run, held: Sockets, before: Generation | None = None
+    ) -> None:
+        self.config = config
+        self._before = before
+        self._control = Control()
+        self._task = asyncio.create_task(run(config, held, self._control), name="workers")
+
+    async def ready(self) -> None:
+        """Return when they work; raise what ended them before."""
+        await self._first(self._control.ready.wait())
+
+    async def ordered(self, orders: asyncio.Queue[Order]) -> Order:
+        """Give the next order; raise what ended the workers before."""
+        return await self._first(orders.get())
+
+    async def _first(self, other: Coroutine[Any, Any, T]) -> T:
+        waiting = asyncio.ensure_future(other)
+        try:
+            await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            if self._task.done():
+                self._task.result()
+            return await waiting
+        finally:
+            waiting.cancel()
+
+    def leave(self) -> None:
+        """Let them leave, beside those that take their place."""
+        self._control.leave()
+
+    async def end(self) -> None:
+        """Stop all of them, and wait until they have."""
+        self._control.stop()
+        await asyncio.gather(self._task, *([self._before.end()] if self._before else []))
+
+
+async def _replaced(
+    old: Generation, reload: Callable[[], Config], run: Run, held: sockets.Held
+) -> Generation:
+    """Give the workers of the configuration as it is now, or *old* where that does not work."""
+    try:
+        config = reload()
+        if problems := _fixed(old.config, config):
+            raise Invalid(problems)
+        new = Generation(config, run, held.at(config.endpoints), before=old)
+        await new.ready()
+    except Invalid as exc:
+        log.error("reload_failed", problems=exc.lines)  # noqa: TRY400  not a bug of ours
+    except (Failed, StorageError, OSError, ExceptionGroup) as exc:
+        log.error("reload_failed", problems=[str(exc)])  # noqa: TRY400
+    else:
+        old.leave()
+        held.keep(config.endpoints)
+        log.info("reloaded")
+        return new
+    held.keep(old.config.endpoints)
+    return old
+
+
+def _fixed(old: Config, new: Config) -> list[str]:
+    """Give the settings that differ and need a new start of the program."""
+    pairs = [("service.workers", old.workers, new.workers)]
+    pairs += [
+        (f"exporters.postgres.{name}", getattr(old.store, name), getattr(new.store, name))
+        for name in ("dsn", "data_folder", "engine", "compress_after")
+    ]
+    return [f"{name} has changed: that needs a restart" for name, was, now in pairs if was != now]
