@@ -37,6 +37,16 @@ INSERT INTO log_deletions (who, command, reason, place, records) VALUES ($1, $2,
 RETURNING id
 """
 AUDIT_MORE = "UPDATE log_deletions SET records = records + $2 WHERE id = $1"
+# Records go with their dead letters.
+GONE = """
+WITH gone AS (DELETE FROM {0} WHERE {1} RETURNING {2} AS number, timestamp, id),
+letters AS (
+    DELETE FROM dead_letters USING gone
+    WHERE (entry_timestamp, entry_id) = (gone.timestamp, gone.id) RETURNING number)
+SELECT NULL AS place, number, count(*) FROM gone GROUP BY 2
+UNION ALL SELECT 'dead_letters', number, count(*) FROM letters GROUP BY 2
+"""
+GONE_OF_DAY = "DELETE FROM dead_letters WHERE entry_timestamp >= $1 AND entry_timestamp < $2"
 # An id may also be an attribute of what wrote the records, which is stored once for all of them.
 MENTIONS = "EXISTS (SELECT FROM unnest($1::text[]) name WHERE attributes ->> name = $2)"
 FORGET = f"""
@@ -151,7 +161,7 @@ async def forget(
 async def swept(connection: Any, sweep: Sweep, actor: Actor) -> list[Deleted]:
     """Delete what *sweep* says, in as many transactions as that takes; give it by reason."""
     deleted = dict.fromkeys(sweep.reasons, 0)
-    entries: dict[int, int] = {}
+    entries: dict[tuple[str | None, int], int] = {}
     await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
     try:
         table, parts = await _parts(connection, sweep)
@@ -159,17 +169,19 @@ async def swept(connection: Any, sweep: Sweep, actor: Actor) -> list[Deleted]:
             start = time.perf_counter()
             async with connection.transaction():
                 rows = await connection.fetch(
-                    f"WITH gone AS (DELETE FROM {table} WHERE {part}({sweep.condition})"
-                    f" RETURNING {sweep.number} AS number)"
-                    " SELECT number, count(*) FROM gone GROUP BY 1",
+                    GONE.format(table, f"{part}({sweep.condition})", sweep.number),
                     *sweep.arguments,
                 )
-                for number, records in rows:
-                    deleted[number] += records
+                for place, number, records in rows:
+                    if place is None:
+                        deleted[number] += records
                     gone = Deleted(
-                        place=sweep.partition, reason=sweep.reasons[number], records=records
+                        place=place or sweep.partition,
+                        reason=sweep.reasons[number],
+                        records=records,
                     )
-                    entries[number] = await entered(connection, actor, gone, entries.get(number))
+                    key = place, number
+                    entries[key] = await entered(connection, actor, gone, entries.get(key))
             await asyncio.sleep(min(time.perf_counter() - start, LONGEST_PAUSE))
     finally:
         await connection.execute("RESET lock_timeout")
@@ -178,6 +190,17 @@ async def swept(connection: Any, sweep: Sweep, actor: Actor) -> list[Deleted]:
         for number, records in deleted.items()
         if records
     ]
+
+
+async def letters_gone(
+    connection: Any, actor: Actor, times: tuple[dt.datetime, dt.datetime], reason: str
+) -> None:
+    """Delete the dead letters of records of *times*, from the one to before the other."""
+    status = await connection.execute(GONE_OF_DAY, *times)
+    if number := int(status.split()[-1]):
+        await entered(
+            connection, actor, Deleted(place="dead_letters", reason=reason, records=number)
+        )
 
 
 async def entered(connection: Any, actor: Actor, gone: Deleted, entry: int | None = None) -> int:

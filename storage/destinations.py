@@ -70,6 +70,18 @@ WHERE EXISTS (
 ON CONFLICT (destination, entry_timestamp, entry_id) DO UPDATE SET reason = excluded.reason,
     status = excluded.status, attempts = dead_letters.attempts + 1, retry = false
 """
+RETRIED = """
+WITH letters AS (
+    DELETE FROM dead_letters WHERE destination = $1 AND id = ANY ($3)
+        AND EXISTS (SELECT FROM destinations WHERE name = $1 AND epoch = $2 FOR UPDATE)
+    RETURNING 1)
+UPDATE destinations SET sent = sent + (SELECT count(*) FROM letters), last_sent_at = now()
+WHERE name = $1 AND epoch = $2
+"""
+REFUSED = """
+UPDATE dead_letters SET reason = $2, status = $3, attempts = attempts + 1, retry = false
+WHERE id = $1
+"""
 FAILED = """
 UPDATE destinations SET last_error = $3, last_error_at = now() WHERE name = $1 AND epoch = $2
 """
@@ -225,6 +237,18 @@ class Claim:
         async with self._used() as connection:
             rows = await connection.fetch(REPLAYS, self.name)
         return [each for each in map(_replay, rows) if each.state == "running"]
+
+    async def retried(
+        self, sent: Sequence[int], failed: Sequence[tuple[int, str, int | None]]
+    ) -> None:
+        """
+        Commit what became of dead letters: those with the ids of *sent* are none any more.
+
+        Of *failed* each is an id, a reason and a status.
+        """
+        async with self._used() as connection, connection.transaction():
+            self._check(await connection.execute(RETRIED, self.name, self._epoch, sent))
+            await connection.executemany(REFUSED, failed)
 
     async def failed(self, error: str) -> None:
         """Say what went wrong the last time."""

@@ -132,8 +132,10 @@ class Expiry:
             for each in going.deleted:
                 await deletion.entered(connection, self._actor, each)
             await partitions.drop(connection, "log_entries", day)
-            # Nobody can write to it any more, so this is the last word.
             times = partitions.start(day), partitions.start(day + partitions.DAY)
+            for each in going.deleted[:1]:
+                await deletion.letters_gone(connection, self._actor, times, each.reason)
+            # Nobody can write to it any more, so this is the last word.
             if (
                 survey is not None
                 and not survey.total
