@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # is one level, and the transaction says that the trigger has nothing to do.
 TABLE = {False: "log_entries_days", True: "log_entries"}
 IDS_AT_ONCE = 1_000  # the increment of the sequence
+LEAST_BLOCKS = 10  # of ids that are reserved with one call, which takes as long as for one
 KNOWN_AT_MOST = 100_000  # resources and scopes remembered as stored
 
 RESERVE = "SELECT nextval('log_entry_ids') FROM generate_series(1, $1)"
@@ -132,7 +133,7 @@ class LogWriter:
         try:
             for record in records:
                 if (number := next(self._ids, None)) is None:
-                    blocks = -(-len(records) // IDS_AT_ONCE)
+                    blocks = max(LEAST_BLOCKS, -(-len(records) // IDS_AT_ONCE))
                     with translated():
                         async with asyncio.timeout(self._config.commit_timeout):
                             found = await self._pool.fetch(RESERVE, blocks)
