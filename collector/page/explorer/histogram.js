@@ -90,7 +90,8 @@ function draw(place, answer, { utc, hover, range }) {
       y: { range: (_, __, most) => [0, Math.max(1, most * 1.05)] },
     },
     axes: [
-      { ...axis, size: 20, gap: 2, grid: { show: false } },
+      { ...axis, size: 20, gap: 3, grid: { show: false }, space: 70,
+        values: (_, ticks, __, ___, step) => ticks.map((tick) => written(tick, step, utc)) },
       { ...axis, size: 44, gap: 4, grid: { stroke: edge, width: 1 }, space: 26,
         values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? short(tick) : "")) },
     ],
@@ -116,6 +117,13 @@ function draw(place, answer, { utc, hover, range }) {
       }],
     },
   }, [times, ...[...sums].reverse()], place);
+}
+
+/** A time below the histogram, as exact as the step from one to the next needs. */
+function written(tick, step, utc) {
+  const text = moment(tick * 1_000, { utc, seconds: true });
+  if (step >= 86_400 || text.endsWith("00:00:00")) return text.slice(5, 10);
+  return step >= 60 ? text.slice(11, 16) : text.slice(11);
 }
 
 const bucketOf = new WeakMap(); // the plot in its place

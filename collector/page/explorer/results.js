@@ -18,6 +18,7 @@ export class Results {
   version = 0;
   #stop = new AbortController();
   #cursor = null;
+  #newer = null; // around a line only
 
   constructor({ q, range, around, scope }, changed) {
     this.search = { q, ...asked(range) };
@@ -49,10 +50,31 @@ export class Results {
     if (!this.loading && !this.complete && !this.failure) this.load();
   }
 
-  /** Put records that are newer than all others before them. */
-  prepend(entries) {
-    this.rows = entries.concat(this.rows);
+  /** Put new records before all others, but those that are there; keep *most* of all. */
+  prepend(entries, most) {
+    const known = new Set(this.rows.slice(0, PAGE).map(({ id }) => id));
+    const rows = entries.filter(({ id }) => !known.has(id)).concat(this.rows);
+    if (rows.length > most) {
+      this.complete = true; // what is older than these cannot be loaded behind them any more
+      this.incomplete = `only the newest ${most} are kept here while live; search again for older ones`;
+    }
+    this.rows = rows.slice(0, most);
     this.#tell();
+  }
+
+  /** Load lines that are newer than those around a line. */
+  async newer() {
+    if (this.#newer === null) return;
+    const { answer } = await ask(`${LOGS}/context/${this.around}`, {
+      before: 0, after: AROUND, scope: this.scope, cursor: this.#newer,
+    }, { signal: this.#stop.signal });
+    this.#newer = answer.newer_cursor;
+    this.rows = [...answer.after].reverse().concat(this.rows);
+    this.#tell();
+  }
+
+  get hasNewer() {
+    return this.#newer !== null;
   }
 
   close() {
@@ -75,6 +97,7 @@ export class Results {
       before: AROUND, after: this.#cursor ? 0 : AROUND, scope: this.scope, cursor: this.#cursor,
     }, { signal: this.#stop.signal });
     const first = this.#cursor ? [] : [...answer.after].reverse().concat(answer.line);
+    if (!this.#cursor) this.#newer = answer.newer_cursor;
     this.#add(first.concat([...answer.before].reverse()), answer.older_cursor);
     this.incomplete = incomplete;
   }

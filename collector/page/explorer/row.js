@@ -13,6 +13,7 @@ const WRAPPED = 4_000; // where lines wrap
 const VALUE = 60; // characters of a value behind a message
 // What stands behind a message, in this order, as at a terminal.
 const BESIDE = ["job_id", "request_id", "submission_id", "provider_id", "operation_type", "user_id", "attempt"];
+const MOST_EXTRA = 12; // keys behind a message
 const REPEATING = ["event", "exception", "stacktrace", "exception.stacktrace", "exception.message", "exception.type"];
 
 export class Row extends Component {
@@ -32,7 +33,7 @@ export class Row extends Component {
         class="row row-${level.name} ${selected ? "row-selected" : ""} ${marked ? "row-marked" : ""}"
         onClick=${(event) => clicked(event) && onOpen(entry, index)}>
         ${columns.map(({ name }, column) => html`<div role="gridcell" aria-colindex=${column + 1}
-          class="cell cell-${name.replaceAll(".", "-")}">${cell(name, entry, { level, most, utc })}</div>`)}
+          class="cell cell-${name.replaceAll(".", "-")}">${cell(name, entry, { level, most, utc, columns })}</div>`)}
       </div>
       ${open && html`<${Detail} key=${entry.id} entry=${entry} q=${q} utc=${utc} columns=${columns}
         onFilter=${onFilter} onColumns=${onColumns} onClose=${() => onOpen(entry, index)}
@@ -46,25 +47,28 @@ function clicked() {
   return getSelection().isCollapsed;
 }
 
-function cell(name, entry, { level, most, utc }) {
+function cell(name, entry, { level, most, utc, columns }) {
   if (name === "timestamp") {
     return html`<time datetime=${entry.timestamp} title=${moment(entry.timestamp, { utc })}>
       ${clock(entry.timestamp, { utc })}</time>`;
   }
   if (name === "level") return html`<${Level} level=${level} />`;
-  if (name === "msg") return html`<${Message} entry=${entry} most=${most} />`;
+  if (name === "msg") return html`<${Message} entry=${entry} most=${most} columns=${columns} />`;
   const value = valueOf(entry, name);
   return value === undefined ? null : html`<bdi>${line(written(value), most)}</bdi>`;
 }
 
-function Message({ entry, most }) {
+/** What is said, and behind it what else is known, but for what has a column of its own. */
+function Message({ entry, most, columns }) {
   const message = entry.msg ?? entry.event_name ?? "";
-  const beside = BESIDE.filter((name) => entry[name] != null).map((name) => [name, entry[name]]);
-  const extra = Object.entries(entry.extra ?? {}).filter(([name]) => !REPEATING.includes(name)).slice(0, 12);
+  const elsewhere = (field) => columns.some(({ name }) => name === field);
+  const beside = BESIDE.filter((name) => entry[name] != null && !elsewhere(name)).map((name) => [name, entry[name]]);
+  const extra = Object.entries(entry.extra ?? {})
+    .filter(([name]) => !REPEATING.includes(name) && !elsewhere(`extra.${name}`)).slice(0, MOST_EXTRA);
   return html`
-    ${entry.stage && entry.stage !== message && html`<span class="stage">${line(entry.stage, VALUE)}</span>${" "}`}
+    ${entry.stage && entry.stage !== message && !elsewhere("stage") && html`<span class="stage">${line(entry.stage, VALUE)}</span>${" "}`}
     <bdi class="said">${line(message, most)}</bdi>
-    ${entry.duration_ms != null && html`${" "}<span class="took">${duration(entry.duration_ms)}</span>`}
-    ${entry.error && html`${" "}<bdi class="wrong">${entry.error_type && `${visible(entry.error_type)}: `}${line(entry.error, most)}</bdi>`}
+    ${entry.duration_ms != null && !elsewhere("duration_ms") && html`${" "}<span class="took">${duration(entry.duration_ms)}</span>`}
+    ${entry.error && !elsewhere("error") && html`${" "}<bdi class="wrong">${entry.error_type && `${visible(entry.error_type)}: `}${line(entry.error, most)}</bdi>`}
     ${[...beside, ...extra].map(([name, value]) => html`${" "}<span class="beside"><i>${line(name, VALUE)}=</i><bdi>${line(written(value), VALUE)}</bdi></span>`)}`;
 }

@@ -9,6 +9,7 @@ import { narrowed } from "../search.js";
 import { asked, counted, SPANS } from "../time.js";
 import { Facets } from "./facets.js";
 import { Histogram } from "./histogram.js";
+import { useLive, Waiting } from "./live.js";
 import { Results } from "./results.js";
 import { SearchBox } from "./searchbox.js";
 import { columnsText, stateOf } from "./state.js";
@@ -17,6 +18,7 @@ import { TimePicker } from "./timepicker.js";
 import { Toolbar } from "./toolbar.js";
 
 const BAR = 11; // pixels that a bar of the histogram has at least
+const BEAT = 5_000; // milliseconds between two histograms, while live
 const SCOPES = [["instance", "of its instance"], ["service", "of its service"], ["all", "of all"]];
 
 export function Explorer({ params }) {
@@ -24,6 +26,9 @@ export function Explorer({ params }) {
   const [run, again] = useReducer((count) => count + 1, 0);
   const results = useResults(state, run);
   const [cursor, setCursor] = useState(null);
+  const [newest, setNewest] = useState(true); // whether the newest record is seen
+  const paused = !newest || cursor !== null;
+  const live = useLive(state, results, paused);
   const table = useRef();
   const focusSearch = useRef();
   const openTimes = useRef();
@@ -32,8 +37,17 @@ export function Explorer({ params }) {
   const around = state.around !== null;
 
   const buckets = Math.max(20, Math.min(160, Math.floor(innerWidth / BAR)));
-  const histogram = useAnswer(around ? null : `${LOGS}/histogram`, { q: state.q, ...times, buckets }, run);
-  useEffect(() => setCursor(null), [results]);
+  const beat = useBeat(state.live && !around);
+  const histogram = useAnswer(around ? null : `${LOGS}/histogram`, { q: state.q, ...times, buckets }, `${run} ${beat}`);
+  useEffect(() => {
+    setCursor(null);
+    setNewest(true);
+  }, [results]);
+  const showNew = () => {
+    live.show();
+    setCursor(null);
+    table.current.toTop();
+  };
 
   const to = {
     search: (q) => (q === state.q && !around ? again() : change({ q, around: null, scope: null, open: null })),
@@ -98,16 +112,19 @@ export function Explorer({ params }) {
       <button type="button" class="quiet" onClick=${again} title="Search again (r)" aria-label="Search again">↻</button>
     </div>
     ${around
-      ? html`<${Around} state=${state} onScope=${(scope) => to.set("scope", scope)} />`
+      ? html`<${Around} state=${state} results=${results} onScope=${(scope) => to.set("scope", scope)} />`
       : html`<${Histogram} answer=${histogram.answer} utc=${state.utc}
           onRange=${(start, end) => to.range({ start, end, last: null })} />`}
     ${state.facets && !around && html`<${Facets} q=${state.q} range=${state.range} run=${run} onFilter=${to.filter} />`}
     <section class="records" aria-label="Records">
-      <${Toolbar} state=${state} results=${results} version=${results.version} total=${histogram.answer?.total} toggles=${toggles}
-        onColumns=${to.columns} openers=${openers} search=${{ q: state.q, ...times }} params=${params} />
+      <${Toolbar} state=${state} results=${results} version=${results.version} live=${live} paused=${paused}
+        total=${around ? null : histogram.answer?.total} toggles=${toggles}
+        onColumns=${to.columns} openers=${openers} search=${{ q: state.q, ...times }} />
+      <${Waiting} live=${live} onShow=${showNew} />
       ${results.rows.length > 0 || results.loading
         ? html`<${Table} ref=${table} results=${results} version=${results.version} state=${state} cursor=${cursor}
-            onOpen=${to.open} onColumns=${to.columns} onFilter=${to.filter} end=${html`<${End} results=${results} />`} />`
+            onOpen=${to.open} onColumns=${to.columns} onFilter=${to.filter} onScrolled=${setNewest}
+            end=${html`<${End} results=${results} />`} />`
         : html`<${Nothing} results=${results} state=${state} onRange=${to.range} onSearch=${to.search} />`}
     </section>
   </div>`;
@@ -116,19 +133,32 @@ export function Explorer({ params }) {
 /** The results of the state's search, which load anew when that changes, and with each `run`. */
 function useResults(state, run) {
   const [, drawn] = useReducer((count) => count + 1, 0);
-  const question = JSON.stringify([state.q, state.range, state.around, state.scope, run]);
+  const question = JSON.stringify([state.q, state.range, state.around, state.scope, state.live, run]);
   const results = useMemo(() => new Results(state, drawn), [question]);
   useEffect(() => {
-    results.load();
+    // Live results are loaded when the tail has begun: see live.js.
+    if (!state.live || state.around !== null) results.load();
     return () => results.close();
   }, [results]);
   return results;
 }
 
-function Around({ state, onScope }) {
+/** A number that grows every few seconds while *on*, and while the page is seen. */
+function useBeat(on) {
+  const [count, beat] = useReducer((before) => before + 1, 0);
+  useEffect(() => {
+    if (!on) return undefined;
+    const timer = setInterval(() => document.hidden || beat(), BEAT);
+    return () => clearInterval(timer);
+  }, [on]);
+  return count;
+}
+
+function Around({ state, results, onScope }) {
   return html`<div class="around"><span>Lines around record <b>${state.around}</b></span>
     <span class="choices" role="group" aria-label="Which lines">${SCOPES.map(([scope, name]) => html`<button type="button"
       aria-pressed=${state.scope === scope} onClick=${() => onScope(scope)}>${name}</button>`)}</span>
+    ${results.hasNewer && html`<button type="button" onClick=${() => results.newer()}>↑ Newer lines</button>`}
     <a class="button" href=${link("explorer")}>Back to searching</a></div>`;
 }
 
