@@ -16,6 +16,15 @@ import msgspec
 from collector import api, page
 from collector.api import Api
 from collector.correlation import Correlation
+from collector.exporters import (
+    datadog,
+    elasticsearch,
+    file,
+    loki,
+    otlphttp,
+    splunk_hec,
+    victorialogs,
+)
 from collector.exporters.postgres import Postgres
 from collector.receivers import otlp, pixsim
 from collector.receivers.otlp import Otlp
@@ -24,8 +33,10 @@ from collector.sections import Section  # noqa: TC001  msgspec reads the annotat
 from collector.server import Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from collector.forwarding.settings import Forwarder
+    from collector.forwarding.target import Target
     from collector.pipeline import Submit
     from storage.reader import Reader
 
@@ -65,13 +76,26 @@ def _api(config: Api, reader: Reader) -> Listener:
     return Listener(config, [*api.routes(config, reader), *page.routes()])
 
 
+def _forwarder(config: type[Forwarder], create: Callable[[Any], Target]) -> Component:
+    return Component(config=config, create=create, by_default=False)
+
+
 BUILT_IN: dict[str, dict[str, Component]] = {
     "receivers": {
         "pixsim": Component(config=Pixsim, create=_pixsim),
         "otlp": Component(config=Otlp, create=_otlp),
     },
     "processors": {"correlation": Component(config=Correlation)},
-    "exporters": {"postgres": Component(config=Postgres)},
+    "exporters": {
+        "postgres": Component(config=Postgres),
+        "datadog": _forwarder(datadog.Datadog, datadog.target),
+        "elasticsearch": _forwarder(elasticsearch.Elasticsearch, elasticsearch.target),
+        "file": _forwarder(file.File, file.target),
+        "loki": _forwarder(loki.Loki, loki.target),
+        "otlphttp": _forwarder(otlphttp.OtlpHttp, otlphttp.target),
+        "splunk_hec": _forwarder(splunk_hec.SplunkHec, splunk_hec.target),
+        "victorialogs": _forwarder(victorialogs.VictoriaLogs, victorialogs.target),
+    },
     "extensions": {"api": Component(config=Api, create=_api)},
 }
 

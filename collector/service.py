@@ -16,10 +16,11 @@ import msgspec
 from collector import components, deletions, telemetry
 from collector.body import InFlight
 from collector.correlation import Correlation
+from collector.forwarding.forwarders import forwarding
 from collector.housekeeping import Chore, housekeeping
 from collector.pipeline import pipeline
 from collector.server import Listener, listening
-from storage import database, encoding, partitions, roll_ups, sealing, writer
+from storage import database, encoding, notices, partitions, roll_ups, sealing, writer
 from storage.reader import Reader
 
 if TYPE_CHECKING:
@@ -79,8 +80,16 @@ async def collecting(config: Config, place: Place, control: Control) -> AsyncIte
         )
         readers = await stack.enter_async_context(database.reading(place.dsn, size=READERS))
         probing = await stack.enter_async_context(database.connected(place.dsn, size=1))
+        telling = await stack.enter_async_context(database.connected(place.dsn, size=1))
+        board = await stack.enter_async_context(notices.running(telling))
+
+        def committed(seconds: float, records: int) -> None:
+            telemetry.commit_seconds.observe(seconds)
+            telemetry.commit_records.observe(records)
+            board.committed()
+
         log_writer = await stack.enter_async_context(
-            writer.writing(pool, _writer_config(postgres), _committed)
+            writer.writing(pool, _writer_config(postgres), committed)
         )
         in_flight = InFlight(_share(config, place.workers))
         await stack.enter_async_context(_gauging(in_flight))
@@ -99,10 +108,15 @@ async def collecting(config: Config, place: Place, control: Control) -> AsyncIte
 
 @asynccontextmanager
 async def keeping(config: Config, dsn: str) -> AsyncIterator[None]:
-    """Keep house inside the block: do what has to be done again and again, beside requests."""
+    """
+    Keep house inside the block: do what has to be done again and again, beside requests.
+
+    What is stored is sent on here too.
+    """
     async with (
         database.connected(dsn, size=KEEPERS) as pool,
         housekeeping(_chores(pool, config.store)),
+        forwarding(config.forwarders, dsn),
     ):
         yield
 
@@ -137,11 +151,6 @@ def _writer_config(postgres: Postgres) -> writer.WriterConfig:
         commit_records=postgres.commit_records,
         commit_timeout=postgres.commit_timeout,
     )
-
-
-def _committed(seconds: float, records: int) -> None:
-    telemetry.commit_seconds.observe(seconds)
-    telemetry.commit_records.observe(records)
 
 
 def _listeners(config: Config, write: Submit, reader: Reader) -> list[Listener]:

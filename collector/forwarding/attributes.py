@@ -11,8 +11,8 @@ from storage.records import PROMOTABLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from storage.follower import Stored
     from storage.records import LogRecord
+    from storage.stored import Stored
 
 KEPT = "service"  # every record has one
 _BITS = {name: 1 << place for place, name in enumerate(PROMOTABLE)}

@@ -103,11 +103,16 @@ class Feed:
         self._settlement = settlement
         self._record = record
         self._wake = wake
-        self._position = position  # of what has been read
+        self.position = position  # of what has been read
         self._handed_on = position  # of that, what is recorded or will be
         self._upto = upto
         self._pace = Pace(settings.rate_limit)
         self._ending = asyncio.Event()
+
+    @property
+    def ending(self) -> bool:
+        """Whether it has been told to end."""
+        return self._ending.is_set()
 
     def end(self) -> None:
         """Begin no more batches; `run` returns when those under way are recorded."""
@@ -139,7 +144,7 @@ class Feed:
             await room.acquire()
             if self._ending.is_set() or (piece := await self._next()) is None:
                 break
-            self._position = piece.position
+            self.position = piece.position
             outcome = Outcome(position=piece.position, gone=piece.gone)
             settling = None
             if records := self._fresh(piece.rows, outcome):
@@ -152,8 +157,8 @@ class Feed:
                 recorded = time.monotonic()
                 self._handed_on = piece.position
                 under_way.add(_Batch(outcome, settling))
-        if self._handed_on != self._position:
-            under_way.add(_Batch(Outcome(position=self._position)))
+        if self._handed_on != self.position:
+            under_way.add(_Batch(Outcome(position=self.position)))
         under_way.add(None)
 
     async def _settled(self, records: Sequence[Stored]) -> Settled | Stopped:
@@ -166,7 +171,7 @@ class Feed:
         """Read the next batch when it is due; None at the end."""
         while True:
             piece = await self._piece()
-            moved = piece.position != self._position
+            moved = piece.position != self.position
             if piece.more or (self._upto and moved):
                 return piece
             if self._upto:
@@ -175,14 +180,14 @@ class Feed:
                 # Others may come, and the same read again has them too.
                 await self._ended(self._settings.batch.timeout)
                 return await self._piece()
-            if moved or self._handed_on != self._position:
+            if moved or self._handed_on != self.position:
                 return piece
             if await self._woken():
                 return None
 
     async def _piece(self) -> StoredPiece:
         return await self._follower.stored(
-            self._position,
+            self.position,
             self._search,
             records=self._settings.batch.max_records,
             bytes=self._settings.batch.max_bytes,

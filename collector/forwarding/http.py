@@ -33,7 +33,7 @@ else:
 
 if TYPE_CHECKING:
     from collector.forwarding.settings import HttpForwarder, Tls
-    from storage.follower import Stored
+    from storage.stored import Stored
 
 MOST_ANSWER = 4 * 1024 * 1024  # bytes of an answer that are read
 LONGEST_REASON = 300  # characters of what a destination says, in our own words to operators

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from collector.forwarding.settings import RetryOnFailure
     from collector.forwarding.target import Target
-    from storage.follower import Stored
+    from storage.stored import Stored
 
 log = structlog.get_logger()
 

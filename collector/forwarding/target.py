@@ -15,7 +15,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from storage.follower import Stored
+    from storage.stored import Stored
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -1,0 +1,81 @@
+"""The forwarders of a configuration, at work beside whatever else the process does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from collector.components import Catalog
+from collector.forwarding.delivery import Delivery, Source
+from collector.forwarding.settings import BEGINNING, NOW
+from collector.search import times
+from storage import database, destinations, follower, notices, positions
+from storage.follower import Follower
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from collector.forwarding.settings import Forwarder
+    from storage.database import Pool
+    from storage.positions import Position
+
+MOST_READERS = 3  # connections that the records are read on
+
+
+@asynccontextmanager
+async def forwarding(
+    forwarders: Mapping[str, Forwarder], dsn: str, catalog: Catalog | None = None
+) -> AsyncIterator[None]:
+    """
+    Send to the destinations *forwarders* inside the block, those that no other process sends to.
+
+    At its end what is under way has a few seconds; what isn't recorded then is sent again next
+    time. A destination that is new begins where its settings say.
+
+    Raises:
+        Unavailable: the database cannot be reached at the start.
+    """
+    if not forwarders:
+        yield
+        return
+    async with AsyncExitStack() as stack:
+        # Each destination is held by a connection; one is for notices, one for all else.
+        pool = await stack.enter_async_context(database.connected(dsn, size=len(forwarders) + 2))
+        readers = await stack.enter_async_context(
+            database.reading(dsn, size=min(MOST_READERS, len(forwarders) + 1))
+        )
+        board = await stack.enter_async_context(notices.running(pool))
+        source = Source(
+            pool=pool,
+            readers=readers,
+            follower=Follower(readers),
+            board=board,
+            holder=f"{socket.gethostname()}:{os.getpid()}",
+        )
+        catalog = catalog or Catalog()
+        deliveries = []
+        for name, settings in forwarders.items():
+            await destinations.register(pool, name, await _start(pool, settings))
+            target = catalog.create("exporters", name)(settings)
+            stack.push_async_callback(target.close)
+            deliveries.append(Delivery(name, settings, target, source))
+        stop = asyncio.Event()
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        for delivery in deliveries:
+            tasks.create_task(delivery.run(stop), name=f"forwarding {delivery.name}")
+        try:
+            yield
+        finally:
+            stop.set()
+
+
+async def _start(pool: Pool, settings: Forwarder) -> Position:
+    """Give where a destination begins that is new."""
+    if settings.start_at == BEGINNING:
+        return positions.BEGINNING
+    if settings.start_at == NOW:
+        return await follower.now(pool)
+    return await follower.since(pool, times.moment(settings.start_at))
