@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from collector.forwarding.attributes import changing
+from collector.forwarding.outcomes import Outcome
 from collector.forwarding.settlement import Letter, Settled, Settlement, Stopped
 from storage.errors import StorageError
 from storage.positions import Position  # noqa: TC001  msgspec reads the annotations
@@ -31,31 +32,6 @@ if TYPE_CHECKING:
 POLL = 1.0  # seconds, where nothing tells of a commit
 EMPTY_INTERVAL = 1.0  # seconds between two recordings of a position and nothing else
 TOO_OLD = "older than max_age"
-
-
-class Outcome(msgspec.Struct, kw_only=True):
-    """What is recorded at once: a position, and what became of all before it."""
-
-    position: Position
-    sent: int = 0
-    rejected: int = 0
-    skipped: int = 0  # too old
-    gone: int = 0  # deleted before they were read
-    letters: list[Letter] = []
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing but the position."""
-        return not (self.sent or self.rejected or self.skipped or self.gone or self.letters)
-
-    def add(self, other: Outcome) -> None:
-        """Take in what follows."""
-        self.position = other.position
-        self.sent += other.sent
-        self.rejected += other.rejected
-        self.skipped += other.skipped
-        self.gone += other.gone
-        self.letters += other.letters
 
 
 # Commits an outcome with its position, or raises.

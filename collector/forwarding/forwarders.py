@@ -9,8 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from collector.components import Catalog
-from collector.forwarding.delivery import Delivery, Source
+from collector.forwarding.delivery import Delivery
 from collector.forwarding.settings import BEGINNING, NOW
+from collector.forwarding.tenure import Source
 from collector.search import times
 from storage import database, destinations, follower, notices, positions
 from storage.follower import Follower
