@@ -29,6 +29,7 @@ exporters:
   postgres: {{{postgres}}}
 extensions:
   api: {{endpoint: "127.0.0.1:{native}"}}
+service: {{{service}}}
 """
 
 
@@ -38,15 +39,16 @@ def free_port():
         return found.getsockname()[1]
 
 
-def configuration(postgres):
-    """A config.yaml with these settings of the store, and ports that are free."""
-    return CONFIG.format(native=free_port(), otlp=free_port(), postgres=postgres)
+def configuration(postgres, service=""):
+    """A config.yaml with these settings of the store and the service, and ports that are free."""
+    return CONFIG.format(native=free_port(), otlp=free_port(), postgres=postgres, service=service)
 
 
 class Collector:
     """A running collector; ``native`` and ``otlp`` are its URLs."""
 
     def __init__(self, config: Path) -> None:
+        self.config = config
         self.lines: list[str] = []
         self.process = subprocess.Popen(
             [COMMAND, "serve", "--config", config],
@@ -104,8 +106,8 @@ def starting(database, folder):
     config = folder / "config.yaml"
     started = []
 
-    def start(postgres=f'dsn: "{database}"'):
-        config.write_text(configuration(postgres))
+    def start(postgres=f'dsn: "{database}"', service=""):
+        config.write_text(configuration(postgres, service))
         started.append(Collector(config))
         return started[-1]
 

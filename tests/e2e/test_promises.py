@@ -4,51 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 
-import psycopg
 import pytest
 import requests
 
-
-class Sender:
-    """Posts numbered lines until told to stop; ``acknowledged`` are those answered with 200."""
-
-    def __init__(self, url):
-        self.acknowledged = []
-        self.statuses = []
-        self._url = f"{url}/api/v1/logs/ingest"
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._send)
-        self._thread.start()
-
-    def _send(self):
-        number = 0
-        with requests.Session() as session:
-            while not self._stop.is_set():
-                number += 1
-                line = {"level": "INFO", "service": "sender", "attempt": number}
-                try:
-                    answer = session.post(self._url, json=line, timeout=5)
-                except requests.ConnectionError:
-                    self.statuses.append("gone")
-                    time.sleep(0.01)
-                    continue
-                self.statuses.append(answer.status_code)
-                if answer.status_code == 200:
-                    self.acknowledged.append(number)
-
-    def stop(self):
-        self._stop.set()
-        self._thread.join()
-        return set(self.acknowledged)
-
-
-def stored(dsn):
-    with psycopg.connect(dsn) as connection:
-        rows = connection.execute("SELECT attempt FROM log_entries WHERE service = 'sender'")
-        return {row[0] for row in rows}
+from tests.e2e.sender import Sender, stored
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
