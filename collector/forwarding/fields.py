@@ -66,7 +66,7 @@ class Reader:
     """Reads records; it remembers the resources that it has seen."""
 
     def __init__(self) -> None:
-        self._resources: dict[int, dict[str, Any]] = {}
+        self._resources: dict[str, dict[str, Any]] = {}
 
     def read(self, stored: Stored) -> Fields:
         """Give the fields of *stored*."""
@@ -109,10 +109,12 @@ class Reader:
         return fields
 
     def _attributes(self, resource: Resource) -> dict[str, Any]:
-        if (found := self._resources.get(resource.id)) is None:
+        # Not by id, for of a resource attributes may be deleted.
+        if (found := self._resources.get(resource.attributes)) is None:
             if len(self._resources) >= _MOST_RESOURCES:
                 self._resources.clear()
-            found = self._resources[resource.id] = msgspec.json.decode(resource.attributes)
+            found = msgspec.json.decode(resource.attributes)
+            self._resources[resource.attributes] = found
         return found
 
 
