@@ -38,7 +38,8 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 def _within(column: str) -> str:
-    return f"least(greatest(e.{column}, {FIRST}), {LAST})"
+    # greatest() of nothing and something is that.
+    return f"CASE WHEN e.{column} IS NOT NULL THEN least(greatest(e.{column}, {FIRST}), {LAST}) END"
 
 
 _TIMES = ("timestamp", "observed_timestamp")
