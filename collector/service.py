@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collector import components, deletions, telemetry
+from collector.api import Api, forwarders
 from collector.body import InFlight
 from collector.correlation import Correlation
 from collector.forwarding.forwarders import forwarding
@@ -21,6 +22,7 @@ from collector.housekeeping import Chore, housekeeping
 from collector.pipeline import pipeline
 from collector.server import Listener, listening
 from storage import database, encoding, notices, partitions, roll_ups, sealing, writer
+from storage.follower import Follower
 from storage.reader import Reader
 
 if TYPE_CHECKING:
@@ -80,7 +82,8 @@ async def collecting(config: Config, place: Place, control: Control) -> AsyncIte
         )
         readers = await stack.enter_async_context(database.reading(place.dsn, size=READERS))
         probing = await stack.enter_async_context(database.connected(place.dsn, size=1))
-        telling = await stack.enter_async_context(database.connected(place.dsn, size=1))
+        # Notices keep one of these; the other says to destinations what an operator wants.
+        telling = await stack.enter_async_context(database.connected(place.dsn, size=2))
         board = await stack.enter_async_context(notices.running(telling))
 
         def committed(seconds: float, records: int) -> None:
@@ -93,9 +96,16 @@ async def collecting(config: Config, place: Place, control: Control) -> AsyncIte
         )
         in_flight = InFlight(_share(config, place.workers))
         await stack.enter_async_context(_gauging(in_flight))
+        listeners = _listeners(config, log_writer.submit, Reader(readers, probing=probing))
+        operating = forwarders.routes(telling, Follower(readers), config.forwarders)
+        listeners += [
+            Listener(extension, operating)
+            for name in config.service.extensions
+            if isinstance(extension := config.extensions[name], Api)
+        ]
         await stack.enter_async_context(
             listening(
-                _listeners(config, log_writer.submit, Reader(readers, probing=probing)),
+                listeners,
                 in_flight,
                 shutdown_timeout=config.service.shutdown_timeout,
                 held=place.sockets,

@@ -7,19 +7,20 @@ from typing import Any
 import msgspec
 
 from collector.api import context as c
+from collector.api import forwarders_shapes as f
 from collector.api import otlp_shapes as o
 from collector.api import parameters as p
 from collector.api import shapes as s
 from collector.api import statistics_shapes as st
 from collector.api.formats import Csv, JsonLines
 from collector.api.parquet import Parquet
-from collector.api.responses import PREFIX
+from collector.api.responses import FORWARDERS, PREFIX
 from collector.receivers import otlp, pixsim
 from storage.entries import Entry
 from storage.sealing import TextIndex
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
-HTML, TEXT = "text/html", "text/plain"
+HTML, TEXT, EVENTS = "text/html", "text/plain", "text/event-stream"
 FILES = (JsonLines.media, Csv.media, Parquet.media)
 OTLP_ENDPOINT = otlp.Http().endpoint
 
@@ -48,6 +49,92 @@ _BODY = {
     415: "the body's type or encoding is not one that is read",
     503: "nothing was stored; send the same again later",
 }
+_ONE = f"{FORWARDERS}/{{name}}"
+_NONE = {404: "there is no such destination"} | _WRONG | _AWAY
+_OURS = {403: "a page of another site asks"} | _NONE
+FORWARDING = (
+    Operation(
+        path=FORWARDERS,
+        summary="Where records are sent on, and how far that has come",
+        answer=f.Forwarders,
+        failures=_AWAY,
+    ),
+    Operation(
+        path=_ONE,
+        summary="One destination, and how far that has come",
+        in_path=f.Forwarder,
+        answer=f.Status,
+        failures=_NONE,
+    ),
+    Operation(
+        method="post",
+        path=f"{_ONE}/pause",
+        summary="Send nothing more, until it is resumed",
+        in_path=f.Forwarder,
+        query=f.Pause,
+        answer=f.Status,
+        failures=_OURS,
+    ),
+    Operation(
+        method="post",
+        path=f"{_ONE}/resume",
+        summary="Send again, after a pause or a stop",
+        in_path=f.Forwarder,
+        answer=f.Status,
+        failures=_OURS,
+    ),
+    Operation(
+        method="post",
+        path=f"{_ONE}/skip",
+        summary="Go on from now, a time, or a position, whatever is before it",
+        in_path=f.Forwarder,
+        query=f.Skip,
+        answer=f.Status,
+        failures=_OURS,
+    ),
+    Operation(
+        method="post",
+        path=f"{_ONE}/replay",
+        summary="Send once more what was received in a range of time, beside what is new",
+        in_path=f.Forwarder,
+        query=f.Range,
+        answer=f.Begun,
+        failures=_OURS,
+    ),
+    Operation(
+        method="delete",
+        path=f"{_ONE}/replays/{{replay}}",
+        summary="Send no more of a replay",
+        in_path=f.ReplayOf,
+        answer=f.Status,
+        failures=_OURS,
+    ),
+    Operation(
+        path=f"{_ONE}/dead-letters",
+        summary="Records that the destination did not take, the newest first, with the reasons",
+        in_path=f.Forwarder,
+        query=f.Page,
+        answer=f.DeadLetters,
+        failures=_NONE,
+    ),
+    Operation(
+        method="post",
+        path=f"{_ONE}/dead-letters/retry",
+        summary="Send dead letters again",
+        in_path=f.Forwarder,
+        query=f.Letters,
+        answer=f.Number,
+        failures=_OURS,
+    ),
+    Operation(
+        method="delete",
+        path=f"{_ONE}/dead-letters/{{id}}",
+        summary="Delete a dead letter; the record stays",
+        in_path=f.LetterOf,
+        answer=f.Number,
+        failures=_OURS,
+    ),
+)
 OPERATIONS = (
     Operation(
         method="post",
@@ -178,6 +265,20 @@ OPERATIONS = (
         media=FILES,
         failures={501: "Parquet is not installed"} | _WRONG | _AWAY,
     ),
+    Operation(
+        path=f"{PREFIX}/tail",
+        summary="Records of a search as they are stored; also as a WebSocket: docs/following.md",
+        query=p.Tail,
+        answer=str,
+        media=(EVENTS,),
+        failures={
+            400: "the position is another server's, or the search can't be asked",
+            403: "a page of another site asks for a WebSocket",
+        }
+        | _WRONG
+        | _AWAY,
+    ),
+    *FORWARDING,
     Operation(
         path=f"{PREFIX}/console-fields",
         summary="How a console marks the ids in its lines",
