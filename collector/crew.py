@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+COMMAND = (sys.executable, "-m", "collector.worker")
 READY, LEAVE, STOP = b"ready\n", b"leave\n", b"stop\n"  # what is said on the socket
 LENGTH = 4  # bytes of the length before an assignment
 LONG = 60.0  # seconds after which a death is no longer the one before, again
@@ -155,7 +156,7 @@ class Crew:
         try:
             with theirs:
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "collector.worker"),
+                    *COMMAND,
                     stdin=theirs.fileno(),
                     pass_fds=[number for held in descriptors.values() for number in held],
                     env={**os.environ, **telemetry.shared(self._places.folder, place)},

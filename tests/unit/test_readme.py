@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from collector import telemetry
 from collector.correlation import DEFAULTS
@@ -48,3 +48,13 @@ def test_tables(name, expected):
     The tables of README are those of the code.
     """
     assert expected() == section(name)
+
+
+def test_gauges_are_of_processes_that_run():
+    """
+    A gauge is the sum of all worker processes that run; a dead one's is no longer in it.
+    """
+    gauges = [c for c in vars(telemetry).values() if isinstance(c, Gauge)]
+
+    assert gauges
+    assert {"livesum"} == {gauge._multiprocess_mode for gauge in gauges}
