@@ -130,7 +130,7 @@ class Ledger:
                 del self._known[next(iter(self._known))]
             self._known[xid] = extents
         after = position.within
-        left = [each for each in extents if after is None or each.last >= after.moment]
+        left = [each for each in extents if after is None or after.before(each.last)]
         taken, total = 0, 0
         while taken < len(left) and (total := total + left[taken].records) <= records:
             taken += 1

@@ -82,6 +82,10 @@ class Place(msgspec.Struct, frozen=True):
     id: int
     read: int
 
+    def before(self, last: Moment) -> bool:
+        """Tell whether records of times up to *last* may come after this place."""
+        return self.moment < last or (self.moment == last and self.id < _LAST_ID)
+
 
 class Position(msgspec.Struct, frozen=True):
     """
