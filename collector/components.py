@@ -26,6 +26,7 @@ from collector.exporters import (
     victorialogs,
 )
 from collector.exporters.postgres import Postgres
+from collector.processors.redaction import Redaction, Redactor
 from collector.receivers import otlp, pixsim
 from collector.receivers.otlp import Otlp
 from collector.receivers.pixsim import Pixsim
@@ -85,7 +86,10 @@ BUILT_IN: dict[str, dict[str, Component]] = {
         "pixsim": Component(config=Pixsim, create=_pixsim),
         "otlp": Component(config=Otlp, create=_otlp),
     },
-    "processors": {"correlation": Component(config=Correlation)},
+    "processors": {
+        "correlation": Component(config=Correlation),
+        "redaction": Component(config=Redaction, create=Redactor, by_default=False),
+    },
     "exporters": {
         "postgres": Component(config=Postgres),
         "datadog": _forwarder(datadog.Datadog, datadog.target),

@@ -55,6 +55,11 @@ records_changed = Counter(
     "Log records stored with a value changed (such as a NUL replaced), by reason.",
     ("receiver", "reason"),
 )
+values_redacted = Counter(
+    "pixsim_values_redacted",
+    "Values that processor redaction has taken out before they were stored, by what told them.",
+    ("rule",),
+)
 senders = Counter(
     "pixsim_sender_records",
     "Log records accepted, by receiver and the product name of the sender's User-Agent.",

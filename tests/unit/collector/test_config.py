@@ -12,6 +12,7 @@ import pytest
 from collector import components, configfile, document
 from collector.components import Catalog, Component
 from collector.exporters.postgres import Postgres
+from collector.processors.redaction import Redaction
 from collector.secrets import Secret, represent
 from collector.sections import Count, Endpoint, HttpServer, Seconds, Section
 
@@ -87,6 +88,16 @@ def test_config_yaml():
 
     assert plain(configfile.dump(defaults)) == plain(text)
     assert defaults == configfile.parse(text, "config.yaml", {}).config
+
+
+def test_config_yaml_shows_redaction_at_its_defaults():
+    """
+    What config.yaml shows of a processor that isn't on has all its settings, at their defaults.
+    """
+    _, _, rest = CONFIG_YAML.read_text().partition("  # redaction:\n")
+    shown = "\n".join(line.removeprefix("  # ") for line in rest.partition("\n\n")[0].splitlines())
+
+    assert plain(shown) == msgspec.json.decode(msgspec.json.encode(Redaction()))
 
 
 def plain(text):
