@@ -6,7 +6,7 @@ https://docs.datadoghq.com/api/latest/logs/#send-logs
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from collector.forwarding import fields
 from collector.forwarding.http import Body, HttpTarget
 from collector.forwarding.items import each, limit
-from collector.forwarding.settings import Age, Batch, HttpForwarder, Url
+from collector.forwarding.settings import Age, Batch, HttpForwarder, UrlOrEmpty
 from collector.forwarding.target import Split
 from collector.secrets import Secret  # noqa: TC001  msgspec reads the annotations
 
@@ -42,7 +42,7 @@ class Datadog(HttpForwarder, frozen=True, kw_only=True):
 
     api_key: Secret
     site: str = "datadoghq.com"
-    endpoint: Url | Literal[""] = ""  # instead of the site's
+    endpoint: UrlOrEmpty = ""  # instead of the site's
     source: str = "otel"  # their name for who wrote it
     tags: tuple[str, ...] = ()  # such as team:video
     batch: Batch = Batch(max_records=MOST_RECORDS, max_bytes=3_000_000)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Rate = Annotated[float, msgspec.Meta(ge=0, description="records a second")]
 Age = Annotated[float, msgspec.Meta(ge=0, description="seconds")]
 Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/]+\S*$", description="http://… URL")]
+UrlOrEmpty = Annotated[
+    str, msgspec.Meta(pattern=r"^(https?://[^\s/]+\S*)?$", description="http://… URL or nothing")
+]
 
 BEGINNING, NOW = "beginning", "now"
 
