@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
+from collector import configfile
 from collector.exporters import datadog, elasticsearch, loki, splunk_hec, victorialogs
+from collector.forwarding.settings import HttpForwarder
 
 URL = "http://there:1"
+CONFIG_YAML = Path(__file__).parents[4] / "config.yaml"
 
 
 @pytest.mark.parametrize(
@@ -99,3 +105,31 @@ def test_tenants():
     assert {"X-Scope-OrgID": "team"} == in_loki._headers
     assert {"AccountID": "3", "ProjectID": "0"} == in_victorialogs._headers
     assert "/insert/jsonline?_stream_fields=service,host" == in_victorialogs._path
+
+
+def test_config_yaml():
+    """
+    config.yaml has every key that only some have, at its default, behind the comment's sign.
+    """
+    lines = CONFIG_YAML.read_text().splitlines()
+    start = lines.index("  # elasticsearch:  # or OpenSearch")
+    end = next(place for place in range(start, len(lines)) if not lines[place].startswith("  #"))
+    text = "\n".join(["exporters:", "  postgres:", *(f"  {line[4:]}" for line in lines[start:end])])
+
+    environ = {"SPLUNK_HEC_TOKEN": "x", "DD_API_KEY": "y"}
+    found = configfile.parse(text, "config.yaml", environ).config.exporters
+
+    for default in (
+        elasticsearch.Elasticsearch(endpoint="https://elasticsearch:9200"),
+        splunk_hec.SplunkHec(endpoint="https://splunk:8088", token="x"),
+        datadog.Datadog(api_key="y"),
+        loki.Loki(endpoint="http://loki:3100"),
+        victorialogs.VictoriaLogs(endpoint="http://victorialogs:9428"),
+    ):
+        name = {"SplunkHec": "splunk_hec"}.get(
+            type(default).__name__, type(default).__name__.lower()
+        )
+        assert msgspec.structs.asdict(default) == msgspec.structs.asdict(found[name])
+        own = type(default).__struct_fields__[len(HttpForwarder.__struct_fields__) :]
+        section = text.partition(f"  {name}:")[2]
+        assert all(f"    {key}: " in section for key in (*own, "endpoint"))
