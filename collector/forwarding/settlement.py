@@ -182,7 +182,6 @@ class Settlement:
             self._backoff.succeeded()
             if self._failing:
                 self._failing = False
-                self._told = -TOLD_EVERY
                 log.info("forwarding_goes_on", destination=self._name)
 
     def _later(
@@ -199,9 +198,9 @@ class Settlement:
             why = f"given up after {now - part.since:.0f} s: {reason}"
             found.letters += [Letter(record, why) for record in part.records]
             return
-        self._failing = True
         if now - self._told >= TOLD_EVERY:
             self._told = now
+            self._failing = True
             log.warning(
                 "forwarding_fails",
                 destination=self._name,
