@@ -44,8 +44,15 @@ SET LOCAL enable_material = off;
 """
 TIMEOUT = 30.0  # seconds until there is a connection
 SNAPSHOT = "SELECT pg_current_snapshot()::text"
+# Of what the ledger has forgotten, that which a position has not seen. At the beginning nobody
+# asks for what was before everything that there is.
+NOW = """
+SELECT pg_current_snapshot()::text, coalesce(array_agg(last), '{}'),
+    coalesce(array_agg(records), '{}')
+FROM ledger_dropped WHERE $1::xid8 > '0' AND (last >= $1::xid8 OR last = ANY ($2::xid8[]))
+"""
 SINCE = """
-SELECT min(xid) FROM ledger WHERE received_at >= $1
+SELECT xid FROM ledger WHERE received_at >= $1 ORDER BY xid LIMIT 1
 """
 LAG = """
 SELECT coalesce(sum(records), 0)::bigint,
@@ -270,12 +277,15 @@ async def _read(
     bytes: int,  # noqa: A002
     upto: Snapshot | None,
 ) -> _Read:
-    current = Snapshot.of(await connection.fetchval(SNAPSHOT))
+    row = await connection.fetchrow(NOW, position.seen.xmax, position.seen.running)
+    current, dropped = Snapshot.of(row[0]), dict(zip(row[1], row[2], strict=True))
     if position.seen.xmax > current.xmax:
         raise Foreign(f"position {position} is of transactions that this server has not had")
     reach = await ledger.reach(connection, position, upto or current, records)
     if reach is None:
-        return _Read(position=position)
+        if dropped:
+            position = Position(position.seen | (upto or current).until(max(dropped)))
+        return _Read(position=position, gone=sum(dropped.values()))
     rows = await connection.fetch(
         _select(statement, reach, records, bytes), *statement.where.arguments
     )
@@ -297,12 +307,13 @@ async def _read(
     if rows and not rows[-1][WANTED]:
         rows.pop()
         after.pop()
+    gone = max(reach.expected - passed, 0) if ended and reach.expected is not None else 0
     return _Read(
         rows=rows,
         after=after,
         position=end,
         passed=passed,
-        gone=max(reach.expected - passed, 0) if ended and reach.expected is not None else 0,
+        gone=gone + sum(number for last, number in dropped.items() if end.seen.sees(last)),
         more=reach.more or not ended,
     )
 

@@ -24,6 +24,13 @@ EARLIEST = dt.date(2000, 1, 1)  # rows from before stay in the default partition
 
 # parent of the days, the table they hold, the column they divide
 TABLES = (("log_entries_days", "log_entries", "timestamp"), ("ledger", "ledger", "received_at"))
+DROPPED = """
+INSERT INTO ledger_dropped (day, last, records)
+SELECT $1, xid, (SELECT sum(records) FROM ledger_{0})
+FROM ledger_{0} ORDER BY xid DESC LIMIT 1
+ON CONFLICT (day) DO UPDATE SET last = greatest(ledger_dropped.last, excluded.last),
+    records = ledger_dropped.records + excluded.records
+"""
 
 
 async def maintain(pool: asyncpg.Pool, today: dt.date, *, ahead: int) -> list[str]:
@@ -134,6 +141,8 @@ async def _make_day(
 
 async def drop(connection: PoolConnectionProxy[asyncpg.Record], table: str, day: dt.date) -> None:
     """Drop the partition of *day*, within the caller's transaction; nothing else drops one."""
+    if table == "ledger":  # who follows it has to know
+        await connection.execute(DROPPED.format(f"{day:%Y%m%d}"), day)
     await connection.execute(f"DROP TABLE {table}_{day:%Y%m%d}")
     await roll_ups.forget(connection, table, start(day), start(day + DAY))
 

@@ -12,8 +12,9 @@ import itertools
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from storage import renumbering
 from storage.errors import translated
-from storage.layout import NAMES, WHOLE
+from storage.layout import WHOLE
 from storage.where import Where
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ async def count(pool: asyncpg.Pool) -> list[str]:
                 return done
             try:
                 await connection.execute(WATCH)
-                if await connection.fetchval(FOREIGN):
+                if await connection.fetchval(FOREIGN) or await renumbering.foreign(connection):
                     done.append(await _begin_again(connection))
                 while did := await _mend(connection):
                     done.append(did)
@@ -251,15 +252,11 @@ async def _begin_again(connection: Any) -> str:
     """
     Forget all counts: a backup has brought them from another server.
 
-    Its rows have numbers of transactions that this server will have one day, and get one of
-    the past.
+    So it has the positions of destinations; see `storage.renumbering`.
     """
-    tables = [row[0] for row in await connection.fetch(NAMES)]
-    for table in (*tables, "ledger"):
-        await connection.execute(
-            f"UPDATE {table} SET xid = '0' WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())"
-        )
+    await renumbering.renumber(connection)
     async with _counting(connection):
+        await renumbering.go_on(connection)
         await connection.execute("DELETE FROM roll_up_partitions")
         await connection.execute(MOVE)
     return "begun to count anew, for the tables come from another server"

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from storage import database as storage_database
-from storage import partitions
+from storage import destinations, partitions, roll_ups
 from storage.follower import Follower, Foreign
 from storage.positions import BEGINNING, Position, Snapshot
 from storage.records import Resource, Scope
@@ -370,6 +370,59 @@ async def test_deleted_rows_are_told_of(follower, pool):
 
     assert 28 == sum(len(piece.rows) for piece in pieces)
     assert 3 == sum(piece.gone for piece in pieces)
+
+
+async def test_what_the_ledger_has_forgotten_is_told_of(follower, pool):
+    """
+    Days that were dropped from the ledger before a position had seen them count as gone, once;
+    who begins at the beginning asks for no more than there is.
+    """
+    start = await follower.now()
+    await store(pool, record(msg="a"), record(msg="b"))
+    today = dt.datetime.now(dt.UTC).date()
+    await partitions.maintain(pool, today, ahead=0)
+    async with pool.acquire() as connection:
+        dropped = await partitions.drop_ledger(connection, today + partitions.DAY)
+    idle = [piece async for piece in walk(follower, start)]
+    await store(pool, record(msg="c"))
+    pieces = [piece async for piece in walk(follower, start)]
+    after = [piece async for piece in walk(follower, pieces[-1].position)]
+    beginning = [piece async for piece in walk(follower)]
+
+    assert today in dropped
+    assert 2 == sum(piece.gone for piece in idle) == sum(piece.gone for piece in pieces)
+    assert 0 == sum(piece.gone for piece in after) == sum(piece.gone for piece in beginning)
+    assert ["c"] == (await walked(follower, idle[-1].position))[0]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["by its position", "by the counts"])
+async def test_tables_of_another_server(follower, pool, known):
+    """
+    After a backup is restored elsewhere a destination goes on: what all destinations had read
+    doesn't come again, and all else does, old and new.
+    """
+    await destinations.register(pool, "archive", BEGINNING)
+    await destinations.register(pool, "other", BEGINNING)
+    for msg in "abcd":
+        await store(pool, record(msg=msg))
+    # As if the server had been at a higher number by a thousand million.
+    for table in ("log_entries", "ledger"):
+        await pool.execute(f"UPDATE {table} SET xid = (xid::text::bigint + 1000000000)::text::xid8")
+    xids = [row[0] for row in await pool.fetch("SELECT xid FROM log_entries ORDER BY xid")]
+    positions = {"archive": xids[2] + 1, "other": xids[0] + 1} if known else {}
+    for name, xmax in positions.items():
+        await destinations.skip(pool, name, Position(Snapshot(xmax)))
+    if not known:
+        await pool.execute("UPDATE roll_up_position SET counted = '1500000000:1500000000:'")
+    await store(pool, record(msg="e"))
+    await roll_ups.count(pool)
+    found = await destinations.status(pool)
+    await store(pool, record(msg="f"))
+
+    for each in found:
+        expected = [*"bcdef"] if known else [*"abcdef"]
+        assert expected == (await walked(follower, each.position))[0]
+    assert [*"abcdef"] == (await walked(follower))[0]
 
 
 async def test_starts(follower, pool, connections):
