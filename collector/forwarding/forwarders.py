@@ -13,14 +13,13 @@ from collector.forwarding.delivery import Delivery
 from collector.forwarding.settings import BEGINNING, NOW
 from collector.forwarding.tenure import Source
 from collector.search import times
-from storage import database, destinations, follower, notices, positions
+from storage import database, destinations, notices, positions
 from storage.follower import Follower
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from collector.forwarding.settings import Forwarder
-    from storage.database import Pool
     from storage.positions import Position
 
 MOST_READERS = 3  # connections that the records are read on
@@ -59,7 +58,7 @@ async def forwarding(
         catalog = catalog or Catalog()
         deliveries = []
         for name, settings in forwarders.items():
-            await destinations.register(pool, name, await _start(pool, settings))
+            await destinations.register(pool, name, await _start(source.follower, settings))
             target = catalog.create("exporters", name)(settings)
             stack.push_async_callback(target.close)
             deliveries.append(Delivery(name, settings, target, source))
@@ -73,10 +72,10 @@ async def forwarding(
             stop.set()
 
 
-async def _start(pool: Pool, settings: Forwarder) -> Position:
+async def _start(follower: Follower, settings: Forwarder) -> Position:
     """Give where a destination begins that is new."""
     if settings.start_at == BEGINNING:
         return positions.BEGINNING
     if settings.start_at == NOW:
-        return await follower.now(pool)
-    return await follower.since(pool, times.moment(settings.start_at))
+        return await follower.now()
+    return await follower.since(times.moment(settings.start_at))

@@ -21,7 +21,7 @@ from collector.forwarding.attributes import changing
 from collector.forwarding.feed import Feed
 from collector.forwarding.outcomes import Outcome
 from collector.forwarding.settlement import Settlement, Stopped
-from storage import dead_letters, follower
+from storage import dead_letters
 from storage.stored import Interned
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ class Tenure:
         if time.monotonic() - self._measured_at < LAG:
             return
         self._measured_at = time.monotonic()
-        lag = await follower.lag(self._source.readers, position)
+        lag = await self._source.follower.lag(position)
         telemetry.forwarding_lag_records.labels(self._claim.name).set(lag.records)
         telemetry.forwarding_lag_bytes.labels(self._claim.name).set(lag.bytes)
         telemetry.forwarding_lag_seconds.labels(self._claim.name).set(lag.seconds)
