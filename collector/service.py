@@ -21,6 +21,8 @@ from collector.forwarding.forwarders import forwarding
 from collector.housekeeping import Chore, housekeeping
 from collector.pipeline import pipeline
 from collector.server import Listener, listening
+from collector.tail import handlers as tail
+from collector.tail.hub import Hub
 from storage import database, encoding, notices, partitions, roll_ups, sealing, writer
 from storage.follower import Follower
 from storage.reader import Reader
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collector.sockets import Balance, Sockets
 
 READERS = 8  # connections for queries
+FOLLOWERS = 3  # connections for who follows live: one reading for all, two for who is behind
 KEEPERS = 4  # connections for housekeeping
 GAUGED = 1.0  # seconds between two looks at what has no moment of change
 
@@ -98,8 +101,10 @@ async def collecting(config: Config, place: Place, control: Control) -> AsyncIte
         await stack.enter_async_context(_gauging(in_flight))
         listeners = _listeners(config, log_writer.submit, Reader(readers, probing=probing))
         operating = forwarders.routes(telling, Follower(readers), config.forwarders)
+        followers = await stack.enter_async_context(database.reading(place.dsn, size=FOLLOWERS))
+        hub = Hub(Follower(followers), board.notices(), _now)
         listeners += [
-            Listener(extension, operating)
+            Listener(extension, [*operating, *tail.routes(hub, extension.tails, _now)])
             for name in config.service.extensions
             if isinstance(extension := config.extensions[name], Api)
         ]
@@ -129,6 +134,10 @@ async def keeping(config: Config, dsn: str) -> AsyncIterator[None]:
         forwarding(config.forwarders, dsn),
     ):
         yield
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 def _share(config: Config, workers: int) -> int:

@@ -34,7 +34,7 @@ from collector.api.shapes import (
 )
 from collector.errors import BadRequest
 from collector.search import completion
-from collector.sections import Endpoint, HttpServer, Seconds
+from collector.sections import Count, Endpoint, HttpServer, Seconds
 from storage import pages as storage_pages
 from storage import suggestions as recent
 from storage.entries import Entry
@@ -67,6 +67,7 @@ class Api(HttpServer, frozen=True, kw_only=True):
     query_timeout: Seconds = 30.0  # of one statement; then the answer is 503
     probe_timeout: Seconds = 1.0  # of /health and /ready; launchers give up after 1.5
     exports: Annotated[int, msgspec.Meta(ge=1, le=6)] = 2  # at a time, of the eight connections
+    tails: Count = 1_000  # readers that follow live at a time, in each process
 
 
 class Answers(msgspec.Struct, frozen=True):

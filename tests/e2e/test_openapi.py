@@ -35,7 +35,10 @@ CONFIG = SchemathesisConfig.from_dict(
         ],
     }
 )
-SCHEMA = schemathesis.openapi.from_dict(openapi.document(), config=CONFIG)
+# An answer of the tail has no end, and no shape but that of its events; see test_tail.
+SCHEMA = schemathesis.openapi.from_dict(openapi.document(), config=CONFIG).exclude(
+    path="/api/v1/logs/tail"
+)
 
 schemathesis.openapi.format("pixsim-search", searches.map(written).filter(bool))
 schemathesis.openapi.format("pixsim-cursor", st.just(cursors.written(CURSOR)))

@@ -9,6 +9,7 @@ import pytest
 
 from collector.api import forwarders, handlers, openapi, pages, parameters
 from collector.api.operations import OPERATIONS
+from collector.tail import handlers as tail
 from storage.entries import Entry
 from storage.reader import Reader
 
@@ -17,7 +18,11 @@ def test_every_route_is_described():
     """
     The document has each route of the query API, and no other but those that take logs in.
     """
-    offered = [*handlers.routes(handlers.Api(), Reader(None)), *forwarders.routes(None, None, ())]
+    offered = [
+        *handlers.routes(handlers.Api(), Reader(None)),
+        *forwarders.routes(None, None, ()),
+        *tail.routes(None, 1, None),
+    ]
     routes = {(route.method.lower(), re.sub(r":[^{}]+}", "}", route.path)) for route in offered}
     taking_in = {
         ("post", "/api/v1/logs/ingest"),
