@@ -17,7 +17,7 @@ from collector.commands.store import PROGRAM
 from collector.config import MOST_WORKERS
 from collector.configfile import Invalid
 from collector.control import Failed
-from collector.terminal import client, export, stats
+from collector.terminal import client, export, forward, stats, tail
 from collector.terminal import commands as questions
 from storage import migrate
 from storage.errors import StorageError
@@ -136,6 +136,15 @@ def _add_questions(commands: Commands) -> None:
             questions.TRACE_EXAMPLES,
         )
     )
+    tail.add_arguments(
+        add(
+            "tail",
+            "show records as they are stored",
+            "Show what a search finds from now on, until Ctrl-C. A connection that is lost is made"
+            " anew, and goes on where the last one ended.",
+            tail.EXAMPLES,
+        )
+    )
     stats.add_arguments(
         add(
             "stats",
@@ -152,6 +161,16 @@ def _add_questions(commands: Commands) -> None:
             "Write all records that a search finds, oldest first, and make sure that none is"
             " missing.",
             export.EXAMPLES,
+        )
+    )
+    forward.add_arguments(
+        add(
+            "forward",
+            "show what is sent on to other systems, and pause, resume, replay or skip it",
+            "Show how far each destination has come that records are sent on to, and say what is"
+            " to be done there. Whichever collector is asked, the one that sends does it within"
+            " a second.",
+            forward.EXAMPLES,
         )
     )
 

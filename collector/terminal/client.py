@@ -32,10 +32,11 @@ class Refused(Failed):
 
 
 class Client:
-    """Asks the collector at one URL."""
+    """Asks the collector at one URL for what is below *prefix*."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, prefix: str = PREFIX) -> None:
         self.url = url.rstrip("/")
+        self._prefix = prefix
 
     def get(self, *path: str, parameters: Sequence[tuple[str, object]] = ()) -> Any:
         """
@@ -44,7 +45,11 @@ class Client:
         Raises:
             Failed: there is none.
         """
-        with self.stream(*path, parameters=parameters) as answer:
+        return self.ask("GET", *path, parameters=parameters)
+
+    def ask(self, method: str, *path: str, parameters: Sequence[tuple[str, object]] = ()) -> Any:
+        """Do as `get`, by another *method*."""
+        with self.stream(*path, parameters=parameters, method=method) as answer:
             body = answer.read()
         try:
             return msgspec.json.decode(body)
@@ -53,7 +58,7 @@ class Client:
 
     @contextmanager
     def stream(
-        self, *path: str, parameters: Sequence[tuple[str, object]] = ()
+        self, *path: str, parameters: Sequence[tuple[str, object]] = (), method: str = "GET"
     ) -> Iterator[IO[bytes]]:
         """
         Hold the answer open, to be read piece by piece.
@@ -62,11 +67,11 @@ class Client:
             Failed: the collector is away, says no, or breaks off.
         """
         given = [(name, value) for name, value in parameters if value is not None]
-        where = "/".join(quote(part, safe="") for part in path)
+        where = "/".join((self._prefix, *(quote(part, safe="") for part in path)))
         if not self.url.startswith(("http://", "https://")):
             raise Failed(f"{self.url} is no URL of a collector, expected {DEFAULT_URL} or such")
         request = urllib.request.Request(  # noqa: S310  checked above
-            f"{self.url}{PREFIX}/{where}?{urlencode(given)}"
+            f"{self.url}{where}?{urlencode(given)}", method=method
         )
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310

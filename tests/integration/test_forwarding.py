@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
 from collections import Counter
 from contextlib import asynccontextmanager
 
@@ -12,7 +13,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from collector import server
+from collector import cli, server
 from collector.api import Api, forwarders
 from collector.body import InFlight
 from collector.components import BUILT_IN, Catalog, Component
@@ -216,12 +217,17 @@ async def operating(pool):
     )
     async with listening as (url,), aiohttp.ClientSession(url) as client:
 
+        async def command(*arguments):
+            given = ["forward", *arguments, "--url", url]
+            assert 0 == await asyncio.to_thread(cli.main, given)
+
         async def ask(path="", method="GET", status=200, **options):
             where = f"/api/v1/forwarders/{NAME.replace('/', '%2F')}{path}"
             async with client.request(method, URL(where, encoded=True), **options) as answer:
                 assert status == answer.status, await answer.text()
                 return await answer.json()
 
+        ask.command = command
         yield ask
 
 
@@ -305,6 +311,45 @@ async def test_dead_letters_are_shown_sent_again_and_deleted(database, pool):
 async def retried(pool):
     letters = await dead_letters.page(pool, NAME, limit=10)
     return None if any(letter.retry for letter in letters) else letters
+
+
+async def test_an_operator_does_all_that_at_a_terminal(database, pool, capsys):
+    """
+    The command shows what waits and what is wrong, and says to a destination what is asked of it.
+    """
+
+    def said():
+        """What the command said, without our own log."""
+        return [line for line in capsys.readouterr().out.splitlines() if not line.startswith("20")]
+
+    await store(pool, *messages(*range(10)))
+    async with (
+        scripted(lambda request: Reply(400 if b"line 3" in request.body else 200)) as sink,
+        sending(database, sink.url),
+        operating(pool) as ask,
+    ):
+        await reached(pool, sent=9, letters=1)()
+        await ask.command("dead-letters", NAME)
+        assert ["HTTP 400", "line 3"] == re.findall("HTTP 400|line 3", " ".join(said()))
+        await ask.command("retry-dead-letters", NAME, "--json")
+        assert ['{"dead_letters":1}'] == said()
+        await ask.command("replay", NAME, "--from", "2020-01-01")
+        assert [f"replay 1 of {NAME} has begun"] == said()
+        await reached(pool, sent=18)()
+        await ask.command("pause", NAME, "--reason", "they upgrade")
+        assert f"{NAME} is paused: they upgrade" == said()[2]
+        await ask.command("skip", NAME)
+        await ask.command("resume", NAME)
+        said()
+        await ask.command("status")
+        head, row = said()
+        values = dict(zip(head.split(), row.split(), strict=True))
+        assert (NAME, "running", "0", "18") == (
+            values["name"],
+            values["state"],
+            values["waiting"],
+            values["sent"],
+        )
 
 
 async def test_what_was_sent_is_sent_once_more_beside_what_is_new(database, pool):
