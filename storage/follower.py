@@ -75,7 +75,7 @@ class Foreign(Rejected):
     """A position is of transactions that this server has not come to: it is of another one."""
 
 
-class Followed(msgspec.Struct, frozen=True):
+class Followed(msgspec.Struct, frozen=True, gc=False):
     """One record as readers get it, and the places of the searches that it meets."""
 
     entry: Entry

@@ -30,7 +30,7 @@ _TEXT = re.compile(
 )
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """
     A set of transactions: all with numbers below *xmax* but for those of *running*.
 
@@ -70,7 +70,7 @@ class Snapshot(msgspec.Struct, frozen=True):
         return Snapshot(xmax, tuple(each for each in unseen if each < xmax))
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """
     A record of transaction *xid*, whose records are read in the order of time and id.
 
@@ -87,7 +87,7 @@ class Place(msgspec.Struct, frozen=True):
         return self.moment < last or (self.moment == last and self.id < _LAST_ID)
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, gc=False):
     """
     What has been read: all of *seen*, and of one more transaction all up to *within*.
 

@@ -22,7 +22,7 @@ KEPT = 60.0  # seconds that a resource is remembered: attributes of one may be d
 KNOWN_AT_MOST = 100_000
 
 
-class Stored(msgspec.Struct, frozen=True):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """
     One record with all that was kept of it.
 
