@@ -62,7 +62,7 @@ export function ColumnChoice({ columns, search, onColumns }) {
   const others = (answer?.fields ?? []).map((name) => (keys.has(name) ? `extra.${name}` : name))
     .filter((name) => !names.includes(name) && !UNFIT.includes(name) && name.includes(wanted.toLowerCase()));
   return html`<div class="choice">
-    <h3>Columns</h3>
+    <h2>Columns</h2>
     <ol>${columns.map(({ name }, index) => html`<li key=${name}>
       <span>${name}</span>
       <button type="button" class="quiet" aria-label="Move ${name} up" disabled=${index === 0}
@@ -72,7 +72,7 @@ export function ColumnChoice({ columns, search, onColumns }) {
       <button type="button" class="quiet" aria-label="Remove ${name}" disabled=${columns.length === 1}
         onClick=${() => onColumns(columns.filter((each) => each.name !== name))}>✕</button>
     </li>`)}</ol>
-    <h3>Others</h3>
+    <h2>Others</h2>
     <input type="search" placeholder="Find a field" aria-label="Find a field" value=${wanted}
       onInput=${(event) => want(event.target.value)} />
     <ul>${others.map((name) => html`<li key=${name}><button type="button" class="quiet"

@@ -32,7 +32,7 @@ export function Export({ search, total }) {
 
   const running = state?.running;
   return html`<div class="export">
-    <h3>Export all that the search finds</h3>
+    <h2>Export all that the search finds</h2>
     <label>As <select value=${format} disabled=${running} onChange=${(event) => setFormat(event.target.value)}>
       ${FORMATS.map(([value, name]) => html`<option value=${value}>${name}</option>`)}</select></label>
     ${running

@@ -18,9 +18,10 @@ export function Histogram({ answer, utc, onRange }) {
   const [hovered, hover] = useState(null);
   useEffect(() => {
     if (!answer?.starts.length) return undefined;
-    const plot = draw(place.current, answer, { utc, hover, range: (...ends) => newest.current(...ends) });
-    const resized = new ResizeObserver(() => plot.setSize({ width: place.current.clientWidth, height: HEIGHT }));
-    resized.observe(place.current);
+    const { current: element } = place;
+    const plot = draw(element, answer, { utc, hover, range: (...ends) => newest.current(...ends) });
+    const resized = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT }));
+    resized.observe(element);
     return () => {
       resized.disconnect();
       plot.destroy();

@@ -33,7 +33,7 @@ export function SavedViews({ onClose }) {
 
   return html`<div class="saved">
     <button type="button" onClick=${() => copy(location.href, "the link")}>Copy a link to what is seen</button>
-    <h3>Saved views</h3>
+    <h2>Saved views</h2>
     ${away && html`<p class="wrong">${away.message}</p>`}
     ${answer && !views.length && html`<p class="faint">None yet. All who use this collector see what is saved here.</p>`}
     <ul>${views.map((view) => html`<li key=${view.name}>

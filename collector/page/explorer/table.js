@@ -63,7 +63,7 @@ export class Table extends Component {
         open=${state.open.has(entry.id)} selected=${index === cursor} marked=${entry.id === state.around}
         table=${this} />`);
     }
-    return html`<div ref=${(grid) => { this.grid = grid; }} tabindex="0" role="grid"
+    return html`<div ref=${(grid) => { this.grid = grid; }} tabindex="0" role="treegrid"
       class="table table-${state.density} ${state.wrap ? "table-wrap" : ""}" aria-label="Records"
       aria-rowcount=${results.complete ? results.rows.length + 1 : -1} aria-colcount=${state.columns.length}
       aria-busy=${results.loading} aria-activedescendant=${cursor === null ? undefined : `row-${cursor}`}
@@ -142,11 +142,12 @@ export class Table extends Component {
   #show(index) {
     if (index === null) return;
     const { grid, heights } = this;
+    const seen = grid.clientHeight - HEAD;
     const [top, bottom] = [heights.top(index), heights.top(index) + heights.usual];
-    if (top < grid.scrollTop) grid.scrollTop = top;
-    else if (bottom > grid.scrollTop + grid.clientHeight - HEAD) {
-      grid.scrollTop = bottom - grid.clientHeight + HEAD;
-    }
+    const away = Math.max(grid.scrollTop - top, bottom - grid.scrollTop - seen);
+    if (away > seen) grid.scrollTop = top - seen / 2; // what is far has what is around it shown too
+    else if (top < grid.scrollTop) grid.scrollTop = top;
+    else if (away > 0) grid.scrollTop = bottom - seen;
   }
 }
 

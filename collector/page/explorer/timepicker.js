@@ -34,7 +34,11 @@ function Between({ range, utc, onRange }) {
   const take = () => onRange({ last: null, start: typed(start, utc), end: typed(end, utc) });
   const bad = wrong(start) || wrong(end) || !(start.trim() || end.trim());
   const badSpan = Number.isNaN(milliseconds(span.trim()));
-  const onEnter = (unfit, run) => (event) => event.key === "Enter" && !unfit && run();
+  const onEnter = (unfit, run) => (event) => {
+    if (event.key !== "Enter" || unfit) return;
+    event.preventDefault(); // or it would press the button that has the focus then
+    run();
+  };
   const other = () => onRange({ last: span.trim(), start: null, end: null });
   return html`<div class="between">
     <label>Last <input value=${span} placeholder="90s, 45m, 2d" aria-invalid=${span !== "" && badSpan}

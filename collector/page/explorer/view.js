@@ -43,6 +43,10 @@ export function Explorer({ params }) {
     setCursor(null);
     setNewest(true);
   }, [results]);
+  const marked = around ? results.rows.findIndex(({ id }) => id === state.around) : -1;
+  useEffect(() => {
+    if (marked >= 0) setCursor(marked);
+  }, [results, marked]);
   const showNew = () => {
     live.show();
     setCursor(null);
