@@ -11,6 +11,7 @@ import pytest
 
 from collector import components, configfile, document
 from collector.components import Catalog, Component
+from collector.exporters.otlphttp import OtlpHttp
 from collector.exporters.postgres import Postgres
 from collector.processors.redaction import Redaction
 from collector.secrets import Secret, represent
@@ -98,6 +99,17 @@ def test_config_yaml_shows_redaction_at_its_defaults():
     shown = "\n".join(line.removeprefix("  # ") for line in rest.partition("\n\n")[0].splitlines())
 
     assert plain(shown) == msgspec.json.decode(msgspec.json.encode(Redaction()))
+
+
+def test_config_yaml_shows_forwarders_at_their_defaults():
+    """
+    What config.yaml shows of a forwarder, for there is none by default, has all its settings.
+    """
+    _, _, rest = CONFIG_YAML.read_text().partition("  # otlphttp:\n")
+    shown = "\n".join(line.removeprefix("  # ") for line in rest.partition("  #\n")[0].splitlines())
+    defaults = OtlpHttp(endpoint="http://collector:4318")
+
+    assert plain(shown) == msgspec.json.decode(msgspec.json.encode(defaults))
 
 
 def plain(text):

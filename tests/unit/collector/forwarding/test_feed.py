@@ -26,7 +26,7 @@ class Table:
         self.rows = list(records)
         self.reads = []
 
-    async def stored(self, position, search, *, records, bytes, now, upto=None):
+    async def stored(self, position, _search, *, records, upto=None, **_):
         await asyncio.sleep(0)
         end = min(position + records, upto or len(self.rows))
         self.reads.append(position)
@@ -200,7 +200,7 @@ async def test_new_records_are_waited_for_and_go_together():
         await asyncio.sleep(0.005)
         table.rows.append(n)
     async with asyncio.timeout(5):
-        while ledger.position < 5:
+        while ledger.position < 5:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     live.end()
     await asyncio.wait_for(running, 1)
