@@ -175,13 +175,21 @@ def whole(encoder, records):
 
 def from_json(body):
     """Read OTLP's JSON, where ids are hex, as strictly as protobuf does its own."""
-    request = json_of_python.loads(body)
+    request = json_of_python.loads(body, object_hook=_strict)
     for resource_logs in request["resourceLogs"]:
         for scope_logs in resource_logs["scopeLogs"]:
             for record in scope_logs["logRecords"]:
                 for name in {"traceId", "spanId"} & record.keys():
                     record[name] = b64encode(bytes.fromhex(record[name])).decode()
     return ParseDict(request, ExportLogsServiceRequest())
+
+
+def _strict(given):
+    """What protobuf's reader of JSON would let pass."""
+    for name in {"intValue", "timeUnixNano", "observedTimeUnixNano"} & given.keys():
+        assert isinstance(given[name], str), name
+    assert not [name for name in given if "_" in name]
+    return given
 
 
 def in_order(message):
