@@ -11,19 +11,23 @@ import subprocess
 import sys
 import textwrap
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 from pyarrow import parquet
 
 from collector.exporters import file
 from collector.exporters.file import File
 from collector.exporters.file.entries import entry
 from collector.exporters.file.folder import Journal, finish, zstd
+from collector.forwarding.settings import Forwarder
 from collector.forwarding.target import Done, Retry, Stop
 from tests.builders import NOON, record
 from tests.unit.collector.otlp_messages import stored
 
+ROOT = next(path for path in Path(__file__).parents if (path / "config.yaml").is_file())
 OPENERS = {".jsonl": open, ".gz": gzip.open, ".zst": zstd.open}
 
 
@@ -174,8 +178,7 @@ def test_killed(tmp_path):
         asyncio.run(main())
         """
     )
-    root = os.fspath(next(p for p in type(tmp_path)(__file__).parents if (p / "tests").is_dir()))
-    command = [sys.executable, "-c", script, str(tmp_path), root]
+    command = [sys.executable, "-c", script, str(tmp_path), str(ROOT)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         acknowledged = [int(process.stdout.readline()) for _ in range(20)]
         process.send_signal(signal.SIGKILL)
@@ -308,6 +311,18 @@ def test_settings(given, problem):
     """
     with pytest.raises(msgspec.ValidationError, match=problem):
         msgspec.convert(given, File)
+
+
+def test_config_yaml():
+    """
+    config.yaml shows what there is to set, at its default.
+    """
+    block = (ROOT / "config.yaml").read_text().partition("  # file:\n")[2].partition("  # loki:")[0]
+    shown = yaml.safe_load("\n".join(line.removeprefix("  # ") for line in block.splitlines()))
+    config = msgspec.to_builtins(File(folder=shown["folder"]))
+
+    assert shown == {name: config[name] for name in shown}
+    assert set(File.__struct_fields__) - set(Forwarder.__struct_fields__) <= shown.keys()
 
 
 def test_an_empty_file_is_none(tmp_path):
