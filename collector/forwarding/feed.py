@@ -17,6 +17,7 @@ import msgspec
 
 from collector.forwarding.attributes import changing
 from collector.forwarding.outcomes import Outcome
+from collector.forwarding.pace import Pace
 from collector.forwarding.settlement import Letter, Settled, Settlement, Stopped
 from storage.errors import StorageError
 from storage.positions import Position  # noqa: TC001  msgspec reads the annotations
@@ -24,6 +25,7 @@ from storage.positions import Position  # noqa: TC001  msgspec reads the annotat
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from collector.forwarding.pace import Courtesy
     from collector.forwarding.settings import Forwarder
     from storage.follower import Follower, StoredPiece
     from storage.positions import Snapshot
@@ -40,24 +42,6 @@ Record: TypeAlias = "Callable[[Outcome], Awaitable[None]]"
 Wake: TypeAlias = "Callable[[float], Awaitable[object]]"
 
 
-class Pace:
-    """Spreads records over time."""
-
-    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate = rate  # a second; 0 is no limit
-        self._clock = clock
-        self._free = 0.0
-
-    async def spend(self, records: int) -> None:
-        """Return when *records* more may go."""
-        if not self._rate:
-            return
-        now = self._clock()
-        start = max(self._free, now)
-        self._free = start + records / self._rate
-        await asyncio.sleep(start - now)
-
-
 class Feed:
     """One reading of the table for a destination: the live one, or a replay up to *upto*."""
 
@@ -68,6 +52,7 @@ class Feed:
         settlement: Settlement,
         record: Record,
         wake: Wake,
+        courtesy: Courtesy,
         *,
         position: Position,
         upto: Snapshot | None = None,
@@ -83,6 +68,7 @@ class Feed:
         self._handed_on = position  # of that, what is recorded or will be
         self._upto = upto
         self._pace = Pace(settings.rate_limit)
+        self._courtesy = courtesy
         self._ending = asyncio.Event()
 
     @property
@@ -125,6 +111,7 @@ class Feed:
             settling = None
             if records := self._fresh(piece.rows, outcome):
                 await self._pace.spend(len(records))
+                await self._courtesy.pause(len(records))
                 settling = tasks.create_task(self._settled(records))
                 batches -= 1
             else:

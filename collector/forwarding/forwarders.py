@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from collector.components import Catalog
 from collector.forwarding.delivery import Delivery
+from collector.forwarding.pace import Courtesy
 from collector.forwarding.settings import BEGINNING, NOW
 from collector.forwarding.tenure import Source
 from collector.search import times
@@ -53,6 +54,7 @@ async def forwarding(
             readers=readers,
             follower=Follower(readers),
             board=board,
+            courtesy=Courtesy(),
             holder=f"{socket.gethostname()}:{os.getpid()}",
         )
         catalog = catalog or Catalog()

@@ -27,6 +27,7 @@ from storage.stored import Interned
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from collector.forwarding.pace import Courtesy
     from collector.forwarding.settings import Forwarder
     from collector.forwarding.target import Target
     from storage.database import Pool
@@ -52,6 +53,7 @@ class Source(msgspec.Struct, frozen=True):
     readers: Pool
     follower: Follower
     board: Board
+    courtesy: Courtesy
     holder: str  # who we are
 
 
@@ -185,6 +187,7 @@ class Tenure:
             self._settlement(),
             self._record,
             self._notices.changed,
+            self._source.courtesy,
             position=position,
         )
 
@@ -207,6 +210,7 @@ class Tenure:
             self._settlement(),
             functools.partial(self._record_replay, replay.id),
             asyncio.sleep,
+            self._source.courtesy,
             position=replay.position,
             upto=replay.upto,
         )

@@ -10,7 +10,8 @@ import types
 
 import pytest
 
-from collector.forwarding.feed import Feed, Pace
+from collector.forwarding.feed import Feed
+from collector.forwarding.pace import Courtesy
 from collector.forwarding.settings import Batch, Forwarder, RetryOnFailure
 from collector.forwarding.settlement import Settlement, Stopped
 from collector.forwarding.target import Bad, Done, Refused, Retry, Split, Stop
@@ -100,6 +101,7 @@ def feed(table, destination, ledger, *, upto=None, **changes):
         settlement,
         ledger.record,
         asyncio.sleep,
+        Courtesy(worked=lambda: 0.0),
         position=ledger.position,
         upto=upto,
     )
@@ -286,24 +288,3 @@ async def test_whatever_fails_and_whenever_it_ends_no_record_is_missing(seed):
     assert {*destination.taken} >= set(range(total)) - bad
     assert bad == set(ledger.letters)
     assert total == ledger.total("sent") + len(ledger.letters)
-
-
-async def test_the_rate_is_kept():
-    """
-    With a rate_limit records are spread over time; without, nothing is waited for.
-    """
-    now, slept = 0.0, []
-
-    async def sleep(seconds):
-        slept.append(seconds)
-
-    pace = Pace(100, lambda: now)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(asyncio, "sleep", sleep)
-        await pace.spend(50)
-        await pace.spend(50)
-        now = 10.0
-        await pace.spend(50)
-        await Pace(0).spend(50)
-
-    assert [0, 0.5, 0] == slept
