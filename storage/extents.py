@@ -10,21 +10,25 @@ import msgspec
 from storage.positions import Moment, Place, Position, Snapshot, moment, through
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 ROWS_AT_ONCE = 500  # of the ledger
 NEAR: Moment = 1_000_000  # extents with less between them are one
+# Of the times that one query looks through, if they are of more than one extent: records of
+# other transactions are there too.
+BREADTH: Moment = 3_600_000_000
 KNOWN_AT_MOST = 16
 
+# Without records, a row tells of some that were moved to other times.
 # Two conditions, each with its way into the index: however old the oldest running transaction
 # is, those that were read since aren't looked at.
 LEDGER = f"""
 SELECT xid, records, timestamptz_send(min_timestamp), timestamptz_send(max_timestamp) FROM (
     (SELECT * FROM ledger WHERE xid >= $1::xid8 AND xid < $3::xid8 AND xid <> ALL ($4::xid8[])
-        AND min_timestamp <= max_timestamp ORDER BY xid LIMIT {ROWS_AT_ONCE})
+        AND records > 0 AND min_timestamp <= max_timestamp ORDER BY xid LIMIT {ROWS_AT_ONCE})
     UNION ALL
     (SELECT * FROM ledger WHERE xid = ANY ($2::xid8[]) AND xid < $3::xid8
-        AND xid <> ALL ($4::xid8[]) AND min_timestamp <= max_timestamp
+        AND xid <> ALL ($4::xid8[]) AND records > 0 AND min_timestamp <= max_timestamp
         ORDER BY xid LIMIT {ROWS_AT_ONCE})
 ) l ORDER BY xid LIMIT {ROWS_AT_ONCE}
 """
@@ -37,7 +41,7 @@ SELECT sum(records)::bigint, timestamptz_send(min(first)), timestamptz_send(max(
         SELECT min_timestamp AS first, max_timestamp AS last, records,
             min_timestamp > max(max_timestamp) OVER before AND date_trunc('minute', min_timestamp)
                 <> date_trunc('minute', max(max_timestamp) OVER before) AS apart
-        FROM ledger WHERE xid = $1::xid8 AND min_timestamp <= max_timestamp
+        FROM ledger WHERE xid = $1::xid8 AND records > 0 AND min_timestamp <= max_timestamp
         WINDOW before AS (ORDER BY min_timestamp, max_timestamp
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
     ) entries
@@ -104,16 +108,18 @@ class Ledger:
         for number, total in enumerate(sums, 1):
             if total > records:
                 break
-            taken, expected = number, total
+            taken = number
+        while _breadth(extents := _together(found[:taken])) > BREADTH and taken > 1:
+            taken //= 2
         chosen = found[:taken]
         return Reach(
             xids=[xid for xid, _ in chosen],
-            extents=_merged(each for _, extents in chosen for each in extents),
+            extents=extents,
             after=None,
             along=False,
             end=Position(seen | upto.until(chosen[-1][0])),
             before={xid: seen | upto.until(xid - 1) for xid, _ in chosen},
-            expected=expected,
+            expected=sum(each.records for each in extents),
             more=cut or taken < len(found),
         )
 
@@ -134,6 +140,8 @@ class Ledger:
         taken, total = 0, 0
         while taken < len(left) and (total := total + left[taken].records) <= records:
             taken += 1
+        while _breadth(left[:taken]) > BREADTH and taken > 1:
+            taken //= 2
         along = taken == 0 and bool(left)
         chosen = left[: max(taken, 1)]
         ends = len(chosen) == len(left)
@@ -155,8 +163,14 @@ class Ledger:
         )
 
 
-def _merged(extents: Iterable[Extent]) -> list[Extent]:
+def _breadth(extents: Sequence[Extent]) -> Moment:
+    return sum(each.last - each.first for each in extents)
+
+
+def _together(transactions: Iterable[tuple[int, list[Extent]]]) -> list[Extent]:
+    """Give the extents of all *transactions* in order, those that are near each other as one."""
     merged: list[Extent] = []
+    extents = [each for _, extents in transactions for each in extents]
     for each in sorted(extents, key=lambda extent: extent.first):
         if merged and each.first <= merged[-1].last + NEAR:
             former = merged[-1]

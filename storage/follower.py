@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 BEGIN = f"""
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL statement_timeout = '5min';
 SET LOCAL plan_cache_mode = force_custom_plan;
 SET LOCAL enable_seqscan = off;
 SET LOCAL enable_material = off;

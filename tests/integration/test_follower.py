@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from storage import database as storage_database
-from storage import destinations, partitions, roll_ups
+from storage import destinations, extents, partitions, roll_ups
 from storage.follower import Follower, Foreign
 from storage.positions import BEGINNING, Position, Snapshot
 from storage.records import Resource, Scope
@@ -228,6 +228,27 @@ async def test_small_transactions_are_read_together(follower, pool):
     assert (200, 0) == (piece.passed, piece.gone)
 
 
+async def test_only_so_much_is_looked_through(pool, follower, monkeypatch):
+    """
+    One query looks through no more than an hour of others' records, but for a single extent.
+    """
+    monkeypatch.setattr(extents, "BREADTH", 2 * SECOND // dt.timedelta(microseconds=1))
+    for n in range(8):
+        await store(
+            pool, *(record(msg=f"{n}{m}", timestamp=NOON + n * HOUR + m * SECOND) for m in (0, 1))
+        )
+    await store(
+        pool,
+        *(record(msg=f"9{n}", timestamp=NOON + n * HOUR) for n in range(8)),
+        record(msg="9", timestamp=NOON - HOUR),
+    )
+    pieces = [piece async for piece in walk(follower)]
+
+    found = [[each.record.msg for each in piece.rows] for piece in pieces]
+    assert 2 == max(len({msg[0] for msg in piece} - {"9"}) for piece in found)
+    assert 25 == len({msg for piece in found for msg in piece}) == sum(map(len, found))
+
+
 async def test_more_of_the_ledger_than_is_looked_at(follower, pool):
     """
     A transaction with more rows in the ledger than are looked at once is read whole.
@@ -354,6 +375,18 @@ async def test_rows_that_are_moved(follower, pool):
     second, _ = await walked(follower, first.position)
 
     assert list(map(str, range(20))) == [each.record.msg for each in first.rows] + second
+
+
+async def test_changed_rows_are_not_new(follower, pool):
+    """
+    A record that is changed after it was read doesn't come again, with another time neither.
+    """
+    await store(pool, record(msg="a"), record(msg="b"))
+    _, position = await walked(follower)
+    await pool.execute("UPDATE log_entries SET msg = 'c', timestamp = timestamp - interval '1 h'")
+    piece = await follower.stored(position, None, now=NOON, **PLENTY)
+
+    assert ([], position, 0, 0) == (piece.rows, piece.position, piece.passed, piece.gone)
 
 
 async def test_deleted_rows_are_told_of(follower, pool):
