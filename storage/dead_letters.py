@@ -95,8 +95,8 @@ async def due(
     """
     async with _snapshot(pool) as connection:
         rows = await connection.fetch(DUE, destination, limit)
-        await interned.load(connection, rows, 1)
-    records = stored.stored(((row, BEGINNING) for row in rows), interned, 1)
+        loaded = await interned.load(connection, rows, 1)
+    records = stored.stored(((row, BEGINNING) for row in rows), loaded, 1)
     return [(row[0], each) for row, each in zip(rows, records, strict=True)]
 
 

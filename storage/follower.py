@@ -169,9 +169,9 @@ class Follower:
                 bytes=bytes,
                 upto=upto,
             )
-            await self._interned.load(connection, read.rows, BEHIND)
+            loaded = await self._interned.load(connection, read.rows, BEHIND)
         return StoredPiece(
-            rows=stored.stored(zip(read.rows, read.after, strict=True), self._interned, BEHIND),
+            rows=stored.stored(zip(read.rows, read.after, strict=True), loaded, BEHIND),
             position=read.position,
             passed=read.passed,
             gone=read.gone,

@@ -66,51 +66,52 @@ WHERE id = ANY ($1)
 _decode = msgspec.json.Decoder().decode
 
 
+class Loaded(msgspec.Struct, frozen=True):
+    """The resources and scopes of some rows, by their ids."""
+
+    resources: dict[int | None, Resource]
+    scopes: dict[int | None, Scope]
+
+
 class Interned:
     """The resources and scopes of records, each read once a minute at most."""
 
     def __init__(self) -> None:
-        self.resources: dict[int | None, Resource] = {}
-        self.scopes: dict[int | None, Scope] = {}
+        self._resources: dict[int | None, Resource] = {}
+        self._scopes: dict[int | None, Scope] = {}
         self._since = time.monotonic()
 
-    async def load(self, connection: Any, rows: Sequence[Record], behind: int) -> None:
-        """Have all that *rows*, of `SELECTED` behind some columns, refer to."""
+    async def load(self, connection: Any, rows: Sequence[Record], behind: int) -> Loaded:
+        """Give all that *rows*, of `SELECTED` behind some columns, refer to."""
         if (
             time.monotonic() - self._since > KEPT
-            or len(self.resources) + len(self.scopes) > KNOWN_AT_MOST
+            or len(self._resources) + len(self._scopes) > KNOWN_AT_MOST
         ):
-            self.resources.clear()
-            self.scopes.clear()
+            self._resources.clear()
+            self._scopes.clear()
             self._since = time.monotonic()
-        resources = {row[behind + _RESOURCE] for row in rows} - self.resources.keys() - {None}
-        if resources:
-            for row in await connection.fetch(RESOURCES, list(resources)):
-                self.resources[row[0]] = Resource(
-                    id=row[0],
-                    attributes=row[1],
-                    schema_url=row[2],
-                    dropped_attributes_count=row[3],
-                )
-        scopes = {row[behind + _SCOPE] for row in rows} - self.scopes.keys() - {None}
-        if scopes:
-            for row in await connection.fetch(SCOPES, list(scopes)):
-                self.scopes[row[0]] = Scope(
-                    id=row[0],
-                    name=row[1],
-                    version=row[2],
-                    attributes=row[3],
-                    schema_url=row[4],
-                    dropped_attributes_count=row[5],
-                )
+        # Copies, for another reader may clear what is known at any moment.
+        wanted = {row[behind + _RESOURCE] for row in rows} - {None}
+        resources = {each: self._resources[each] for each in wanted & self._resources.keys()}
+        if missing := wanted - resources.keys():
+            found = map(_resource, await connection.fetch(RESOURCES, list(missing)))
+            resources.update((each.id, each) for each in found)
+        wanted = {row[behind + _SCOPE] for row in rows} - {None}
+        scopes = {each: self._scopes[each] for each in wanted & self._scopes.keys()}
+        if missing := wanted - scopes.keys():
+            scopes.update(
+                (each.id, each)
+                for each in map(_scope, await connection.fetch(SCOPES, list(missing)))
+            )
+        self._resources.update(resources)
+        self._scopes.update(scopes)
+        return Loaded(resources, scopes)
 
 
-def stored(
-    rows: Iterable[tuple[Record, Position]], interned: Interned, behind: int
-) -> list[Stored]:
+def stored(rows: Iterable[tuple[Record, Position]], loaded: Loaded, behind: int) -> list[Stored]:
     """Make records of rows of `SELECTED`, *behind* columns of something else."""
     made = LogRecord
-    resources, scopes = interned.resources.get, interned.scopes.get
+    resources, scopes = loaded.resources.get, loaded.scopes.get
     found = []
     for row, position in rows:
         clamped, *values, otlp, extra, received_at = row[behind:]
@@ -130,6 +131,28 @@ def stored(
             )
         )
     return found
+
+
+def _resource(row: Record) -> Resource:
+    number, attributes, schema_url, dropped = row
+    return Resource(
+        id=number,
+        attributes=attributes,
+        schema_url=schema_url,
+        dropped_attributes_count=dropped,
+    )
+
+
+def _scope(row: Record) -> Scope:
+    number, name, version, attributes, schema_url, dropped = row
+    return Scope(
+        id=number,
+        name=name,
+        version=version,
+        attributes=attributes,
+        schema_url=schema_url,
+        dropped_attributes_count=dropped,
+    )
 
 
 def _object(text: str) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime as dt
 import random
@@ -10,7 +11,7 @@ import asyncpg
 import pytest
 
 from storage import database as storage_database
-from storage import destinations, extents, partitions, roll_ups
+from storage import destinations, extents, partitions, roll_ups, stored
 from storage.follower import Follower, Foreign
 from storage.positions import BEGINNING, Position, Snapshot
 from storage.records import Resource, Scope
@@ -68,6 +69,11 @@ async def walked(follower, position=BEGINNING, search=None, **limits):
     async for piece in walk(follower, position, search, **limits):
         found += [each.record.msg for each in piece.rows]
     return found, piece.position
+
+
+async def walked_rows(follower, **limits):
+    """Give all that there is."""
+    return [each async for piece in walk(follower, **limits) for each in piece.rows]
 
 
 async def run(connection, *messages, time="2025-11-13 12:00:00Z"):
@@ -254,8 +260,7 @@ async def test_more_of_the_ledger_than_is_looked_at(follower, pool):
     A transaction with more rows in the ledger than are looked at once is read whole.
     """
     async with pool.acquire() as connection, connection.transaction():
-        for n in range(520):
-            await run(connection, str(n))
+        await connection.executemany(INSERT, [("2025-11-13 12:00:00Z", str(n)) for n in range(520)])
     await run(pool, "last")
     found, _ = await walked(follower)
 
@@ -363,6 +368,18 @@ async def test_all_that_was_kept(follower, pool):
     assert abs(first.received_at - dt.datetime.now(dt.UTC)) < HOUR
     assert (True, 9999) == (second.clamped, second.record.timestamp.year)
     assert {"extra": huge} == third.record.extra
+
+
+async def test_readers_at_once(follower, pool, monkeypatch):
+    """
+    Several may read through one follower at once, and each gets all that belongs to its records.
+    """
+    monkeypatch.setattr(stored, "KEPT", 0)
+    resource = Resource(id=7, attributes="{}")
+    await store(pool, *(record(resource_id=7) for _ in range(50)), resources={7: resource})
+    found = await asyncio.gather(*(walked_rows(follower, records=5) for _ in range(4)))
+
+    assert all([resource] * 50 == [each.resource for each in rows] for rows in found)
 
 
 async def test_rows_that_are_moved(follower, pool):
