@@ -22,6 +22,9 @@ test: .venv/test.stamp  ## Lint, types, and all tests on a Postgres of their own
 bench: .venv/test.stamp  ## Measure ingest and lookups against Postgres' own ceiling
 	$(BIN)/python -m tests.bench
 
+profile: .venv/test.stamp  ## Draw where the collector's time goes under load, as profile.svg
+	$(BIN)/python -m tests.bench.profile
+
 lock:  ## Pin every dependency anew (needs uv)
 	uv pip compile -q pyproject.toml --extra embedded --group build $(LOCK) -o requirements.txt
 	uv pip compile -q pyproject.toml --extra embedded --group build --group dev $(LOCK) -o requirements-dev.txt
@@ -41,4 +44,4 @@ LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-heade
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e . -e exporter
 	@touch $@ .venv/serve.stamp
 
-.PHONY: help serve demo test bench lock
+.PHONY: help serve demo test bench profile lock
