@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, get_type_hints
 
 import msgspec
@@ -16,10 +17,16 @@ if TYPE_CHECKING:
     from storage.stored import Stored
 
 # What stands in both under the same name and is the same.
-_SAME = frozenset(Entry.__struct_fields__) - {
-    *("id", "timestamp", "observed_timestamp", "timestamp_unix_nano", "trace_flags"),
-    *("artifact_id", "generation_id", "extra", "resource", "scope"),
-}
+_SAME = tuple(
+    sorted(
+        frozenset(Entry.__struct_fields__)
+        - {
+            *("id", "timestamp", "observed_timestamp", "timestamp_unix_nano", "trace_flags"),
+            *("artifact_id", "generation_id", "extra", "resource", "scope"),
+        }
+    )
+)
+_same = attrgetter(*_SAME)
 _OBJECTS = ("extra", "resource", "scope")
 # msgspec reads no `Raw | None`.
 _Line = msgspec.defstruct(
@@ -54,7 +61,6 @@ def read(line: bytes) -> Entry:
 def entry(stored: Stored) -> Entry:
     """Give the entry of *stored*."""
     row = stored.record
-    same = {name: getattr(row, name) for name in _SAME}
     nano = row.timestamp_ns
     return Entry(
         id=row.id or 0,
@@ -67,7 +73,7 @@ def entry(stored: Stored) -> Entry:
         extra=None if row.extra is None else msgspec.Raw(_encode(row.extra)),
         resource=msgspec.Raw(stored.resource.attributes) if stored.resource else None,
         scope=_scope(stored.scope) if stored.scope else None,
-        **same,
+        **dict(zip(_SAME, _same(row), strict=True)),
     )
 
 
