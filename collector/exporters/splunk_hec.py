@@ -13,7 +13,7 @@ import msgspec
 from collector.forwarding import fields
 from collector.forwarding.http import Body, HttpTarget, common, retry_after, told
 from collector.forwarding.items import each
-from collector.forwarding.settings import Batch, HttpForwarder
+from collector.forwarding.settings import HttpForwarder
 from collector.forwarding.target import Answer, Bad, Done, Refused, Retry, Split, Stop
 from collector.secrets import Secret  # noqa: TC001  msgspec reads the annotations
 
@@ -40,7 +40,6 @@ class SplunkHec(HttpForwarder, frozen=True, kw_only=True):
     source: str = ""  # without one the record's service
     sourcetype: str = "otel"
     channel: str = ""  # a GUID, which tokens with indexer acknowledgement demand
-    batch: Batch = Batch(max_bytes=1_000_000)
 
 
 class Encoder:
