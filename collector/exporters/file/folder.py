@@ -13,45 +13,24 @@ had not been acknowledged, so it is sent again; some of what was not cut off may
 
 from __future__ import annotations
 
-import errno
-import gzip
-import os
 import re
-import shutil
-import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import structlog
 
-from collector.api.parquet import Parquet
-from collector.exporters.file.entries import read
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-if sys.platform == "win32":
-    fcntl = None
-else:
-    import fcntl
+from collector.exporters.file import journal as journals
+from collector.exporters.file.finishing import finish
+from collector.exporters.file.journal import Journal
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
 
     from collector.exporters.file.settings import File
-    from storage.entries import Entry
 
-JOURNAL, PARTIAL = ".jsonl.partial", ".partial"
 _FINISHED = re.compile(r"\d{8}T\d{6}Z-\d+-\d+(\.\d+)?\.(jsonl(\.gz|\.zst)?|parquet)")
-_READABLE = 0o640  # by the group, and nobody else
-GZIP_LEVEL = 6
-_LINES = 500  # that are converted at once
 TRY_AGAIN = 60.0  # seconds after a file could not be finished
 
 log = structlog.get_logger()
@@ -59,41 +38,6 @@ log = structlog.get_logger()
 
 class Full(Exception):
     """The folder has as much as it may have, and nothing may be deleted."""
-
-
-class Journal:
-    """The file under construction."""
-
-    def __init__(self, path: Path) -> None:
-        """Begin the journal *path*, or raise OSError where others have it."""
-        self.path = path
-        self.since = time.monotonic()
-        self.size = 0
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, _READABLE)
-        try:
-            _lock(self._file)
-            if not os.fstat(self._file).st_nlink:  # who came in between took it for left behind
-                raise FileNotFoundError(errno.ENOENT, "it is gone", str(path))
-            _sync_folder(path.parent)
-        except OSError:
-            self.close()
-            raise
-
-    def append(self, lines: bytes) -> None:
-        """Have *lines* on disk."""
-        left = memoryview(lines)
-        while left:
-            left = left[os.write(self._file, left) :]
-        os.fsync(self._file)
-        self.size += len(lines)
-
-    def undo(self) -> None:
-        """Take away what `append` left when it failed."""
-        os.ftruncate(self._file, self.size)
-
-    def close(self) -> None:
-        """Let others have it."""
-        os.close(self._file)
 
 
 class Folder:
@@ -104,7 +48,6 @@ class Folder:
         self._path = Path(config.folder)
         self._turn = threading.Lock()
         self._journal: Journal | None = None
-        self._recovered = False
 
     def append(self, lines: bytes, first: int, received: dt.datetime) -> None:
         """
@@ -115,12 +58,13 @@ class Folder:
             OSError: nothing of them is there.
         """
         with self._turn:
-            self._recover()
             if self._journal is not None and self._is_due(len(lines)):
                 self._finish()
+            if self._journal is None:
+                self._recover()
             self._make_room(len(lines))
             if self._journal is None:
-                name = f"{received:%Y%m%dT%H%M%SZ}-{first}{JOURNAL}"
+                name = f"{received.year:04}{received:%m%dT%H%M%SZ}-{first}{journals.SUFFIX}"
                 self._journal = Journal(self._path / name)
             self._write(self._journal, lines)
 
@@ -153,7 +97,6 @@ class Folder:
             except OSError:  # to be cut, and finished, before anything else is written
                 journal.close()
                 self._journal = None
-                self._recovered = False
             raise
 
     def _is_due(self, more: int) -> bool:
@@ -172,17 +115,14 @@ class Folder:
         journal.close()
 
     def _recover(self) -> None:
-        """Finish what a process that is no more has left."""
-        if self._recovered:
-            return
+        """Finish what processes that are no more have left, this one's former self or another."""
         self._path.mkdir(mode=0o750, parents=True, exist_ok=True)
-        for path in sorted(self._path.glob(f"*{JOURNAL}")):
-            with _alone(path) as ours:
+        for path in sorted(self._path.glob(f"*{journals.SUFFIX}")):
+            with journals.alone(path) as ours:
                 if ours:
-                    cut = whole_lines(path)
+                    cut = journals.whole_lines(path)
                     log.info("file_recovered", file=str(path), bytes_cut_off=cut)
                     finish(path, self._config.format, self._config.compression)
-        self._recovered = True
 
     def _make_room(self, more: int) -> None:
         """
@@ -212,133 +152,3 @@ class Folder:
             oldest = next(iter(sizes))
             oldest.unlink()
             log.info("file_deleted", file=str(oldest), bytes=sizes.pop(oldest))
-
-
-def whole_lines(path: Path) -> int:
-    """
-    Cut a journal behind its last whole record; give how many bytes that were.
-
-    After a power failure there may be holes in what had not been synced, so each line is read.
-    """
-    good = 0
-    with path.open("r+b") as file:
-        for line in file:
-            if not line.endswith(b"\n") or not _is_record(line):
-                break
-            good += len(line)
-        size = file.seek(0, os.SEEK_END)
-        file.truncate(good)
-        os.fsync(file.fileno())
-    return size - good
-
-
-def finish(journal: Path, form: Literal["jsonl", "parquet"], compression: str) -> None:
-    """Make of a journal the file that it is to be; of an empty one nothing."""
-    last = _last_id(journal)
-    if last is None:
-        journal.unlink()
-        return
-    stem = journal.name.removesuffix(JOURNAL)
-    suffix = ".parquet" if form == "parquet" else ".jsonl" + SUFFIXES[compression]
-    made = journal
-    if suffix != ".jsonl":
-        made = journal.with_name(f"{stem}{suffix}{PARTIAL}")
-        with journal.open("rb") as lines, open(made, "wb", opener=_opener) as file:
-            if form == "parquet":
-                _to_parquet(lines, file)
-            else:
-                _compress(lines, file, compression)
-            file.flush()
-            os.fsync(file.fileno())
-    made.rename(_free(journal.parent, f"{stem}-{last}", suffix))
-    with suppress(OSError):  # a rename that a power failure undoes is done again
-        _sync_folder(journal.parent)
-    if made != journal:
-        journal.unlink()
-
-
-SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
-
-
-def _compress(lines: IO[bytes], file: IO[bytes], compression: str) -> None:
-    if compression == "gzip":
-        with gzip.GzipFile("", "wb", GZIP_LEVEL, file) as compressed:
-            shutil.copyfileobj(lines, compressed)
-    else:
-        with zstd.ZstdFile(file, "wb") as compressed_by_zstd:
-            shutil.copyfileobj(lines, compressed_by_zstd)
-
-
-def _to_parquet(lines: IO[bytes], file: IO[bytes]) -> None:
-    made = Parquet()
-    entries: list[Entry] = []
-    for line in lines:
-        entries.append(read(line))
-        if len(entries) == _LINES:
-            file.write(made.write(entries))
-            entries = []
-    if entries:
-        file.write(made.write(entries))
-    file.write(made.end())
-
-
-def _is_record(line: bytes) -> bool:
-    try:
-        read(line)
-    except (ValueError, RecursionError):  # msgspec's are the former
-        return False
-    return True
-
-
-def _last_id(journal: Path) -> int | None:
-    """Give the id of the last record; None where there is none."""
-    with journal.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        tail = b""
-        while end and tail.count(b"\n") < 2:
-            start = max(0, end - 65_536)
-            file.seek(start)
-            tail = file.read(end - start) + tail
-            end = start
-    lines = tail.splitlines()
-    return read(lines[-1]).id if lines else None
-
-
-def _free(folder: Path, stem: str, suffix: str) -> Path:
-    """Give a name that no file has: the same records may be sent again, and are not less then."""
-    path, number = folder / f"{stem}{suffix}", 1
-    while path.exists():
-        number += 1
-        path = folder / f"{stem}.{number}{suffix}"
-    return path
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[bool]:
-    """Tell whether nobody else has the journal *path*, who cannot have it in the block either."""
-    with path.open("r+b") as file:
-        try:
-            _lock(file.fileno())
-        except OSError:
-            yield False
-        else:
-            yield True
-
-
-def _lock(file: int) -> None:
-    if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _opener(path: str, flags: int) -> int:
-    return os.open(path, flags, _READABLE)
-
-
-def _sync_folder(path: Path) -> None:
-    """Have the names of files on disk; Windows has no such thing."""
-    if fcntl is not None:
-        folder = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

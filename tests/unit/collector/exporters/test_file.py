@@ -21,7 +21,8 @@ from pyarrow import parquet
 from collector.exporters import file
 from collector.exporters.file import File
 from collector.exporters.file.entries import entry
-from collector.exporters.file.folder import Journal, finish, zstd
+from collector.exporters.file.finishing import finish, zstd
+from collector.exporters.file.journal import Journal
 from collector.forwarding.settings import Forwarder
 from collector.forwarding.target import Done, Retry, Stop
 from tests.builders import NOON, record
@@ -207,6 +208,40 @@ async def test_a_file_that_another_process_writes(tmp_path):
 
     assert "20251113T120000Z-1.jsonl.partial" in names(tmp_path)
     assert b"{" == other.path.read_bytes()
+
+
+async def test_what_another_process_leaves_meanwhile(tmp_path):
+    """
+    What a process that took over for a while has left is finished with the next file at the latest.
+    """
+    async with writing(tmp_path, compression="none", rotation={"max_bytes": 1}) as target:
+        await target.send(some(1))
+        left = tmp_path / "20251113T120000Z-2.jsonl.partial"
+        left.write_bytes(msgspec.json.encode(entry(some(2)[0])) + b"\n{")
+        assert Done() == await target.send(some(2))
+
+    assert [[1], [2], [2]] == [ids(path) for path in sorted(tmp_path.iterdir())]
+
+
+async def test_a_file_that_cannot_be_begun(tmp_path, monkeypatch):
+    """
+    A file that could not be begun leaves nothing that the next one stumbles over.
+    """
+    real, failed = os.fsync, []
+
+    def fails(descriptor):
+        if not failed:
+            failed.append(True)
+            raise OSError(errno.EIO, "broken")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fails)
+    async with writing(tmp_path, compression="none") as target:
+        assert isinstance(await target.send(some(1)), Retry)
+        assert [] == names(tmp_path)
+        assert Done() == await target.send(some(1))
+
+    assert [[1]] == [ids(path) for path in tmp_path.iterdir()]
 
 
 async def test_no_file_is_written_over(tmp_path):
