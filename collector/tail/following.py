@@ -9,6 +9,7 @@ record once, whatever is committed in whatever order meanwhile.
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from collector import telemetry
@@ -52,9 +53,10 @@ class Following:
         told = False
         while True:
             try:
-                async for event in self._once():
-                    yield event
-                    told = True
+                async with aclosing(self._once()) as events:
+                    async for event in events:
+                        yield event
+                        told = True
                 telemetry.tail_behind.inc()
                 yield await self._fall_behind(SLOW)
             except Unavailable as exc:
