@@ -40,6 +40,11 @@ records_stored = Counter(
     "Log records committed.",
     ("receiver",),
 )
+records_repeated = Counter(
+    "pixsim_records_repeated",
+    "Log records sent again, which were stored before and are not stored twice.",
+    ("receiver",),
+)
 records_refused = Counter(
     "pixsim_records_refused",
     "Log records not stored, each told to its sender, by reason.",
