@@ -17,7 +17,7 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from collector.errors import BadRequest, RequestError, Unprocessable, UnsupportedMedia
-from storage.errors import Rejected, StorageError, Unavailable
+from storage.errors import KeyReused, Rejected, StorageError, Unavailable
 
 log = structlog.get_logger()
 
@@ -72,7 +72,7 @@ def _described(exc: Exception) -> tuple[int, str, dict[str, str]]:
         case Unavailable():
             return 503, str(exc), {"Retry-After": RETRY_AFTER}
         case Rejected() | ConnectionError():  # whose sender has gone, and reads no answer
-            return 400, str(exc), {}
+            return 422 if isinstance(exc, KeyReused) else 400, str(exc), {}
         case web.HTTPException():
             kept = {k: v for k, v in exc.headers.items() if k in {"Allow", "Location"}}
             known = exc.text or exc.reason

@@ -32,9 +32,12 @@ def pipeline(processors: list[Process], write: Submit) -> Submit:
         for process in processors:
             process(batch)
         outcome = await write(batch)
-        telemetry.records_stored.labels(batch.receiver).inc(outcome.stored)
+        stored = outcome.stored - outcome.repeated
+        telemetry.records_stored.labels(batch.receiver).inc(stored)
         product = _product(batch.sender, products)
-        telemetry.senders.labels(batch.receiver, product).inc(outcome.stored)
+        telemetry.senders.labels(batch.receiver, product).inc(stored)
+        if outcome.repeated:
+            telemetry.records_repeated.labels(batch.receiver).inc(outcome.repeated)
         if outcome.refused:
             refused = telemetry.records_refused.labels(batch.receiver, "database")
             refused.inc(len(outcome.refused))

@@ -23,7 +23,7 @@ from collector.pipeline import pipeline
 from collector.server import Listener, listening
 from collector.tail import handlers as tail
 from collector.tail.hub import Hub
-from storage import database, encoding, notices, partitions, roll_ups, sealing, writer
+from storage import database, encoding, notices, partitions, repeats, roll_ups, sealing, writer
 from storage.follower import Follower
 from storage.reader import Reader
 
@@ -169,6 +169,7 @@ def _writer_config(postgres: Postgres) -> writer.WriterConfig:
         connections=postgres.connections,
         commit_records=postgres.commit_records,
         commit_timeout=postgres.commit_timeout,
+        deduplicates=postgres.deduplication_window > 0,
     )
 
 
@@ -207,11 +208,15 @@ def _chores(pool: database.Pool, postgres: Postgres) -> list[Chore]:
     async def seal() -> list[str]:
         return await sealer.seal(dt.datetime.now(dt.UTC))
 
+    async def forget() -> list[str]:
+        return await repeats.forget(pool, postgres.deduplication_window)
+
     return [
         # Without it rows go to the default partition meanwhile.
         Chore(name="partitions", interval=600, do=maintain, before=True),
         # What isn't counted yet, each question counts for itself.
         Chore(name="roll_ups", interval=3, do=lambda: roll_ups.count(pool)),
+        Chore(name="deduplication", interval=60, do=forget),
         deletions.expiring(pool, postgres.retention.policy),
         *([Chore(name="text_index", interval=600, do=seal)] if postgres.text_index else []),
     ]

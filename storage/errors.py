@@ -5,6 +5,7 @@ What can go wrong in storage, told by what the caller should do about it.
   + Unavailable    the same request may succeed later: retry it
     - Overloaded   too many bytes wait to be written: retry it after a second
   + Rejected       the same rows will always fail: do not retry them
+    - KeyReused    another request had this key; send it with a key of its own
   + Unsuitable     the database isn't what the configuration asks for: change either
 """
 
@@ -33,6 +34,10 @@ class Overloaded(Unavailable):
 
 class Rejected(StorageError):
     """These rows, or this query's values, will always fail."""
+
+
+class KeyReused(Rejected):
+    """Another request had this key."""
 
 
 class Unsuitable(StorageError):

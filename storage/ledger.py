@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from storage.repeats import Repeated
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from storage.records import Batch
+    from storage.repeats import Keys
 
     Within = tuple[int, dt.datetime, dt.datetime]  # an hour: records, the first and last time
 
@@ -24,6 +27,11 @@ INSERT = """
 INSERT INTO ledger (receiver, sender, requests, records, refused, min_timestamp, max_timestamp)
 SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::integer[],
     $6::timestamptz[], $7::timestamptz[])
+"""
+INSERT_WITH_KEYS = f"""
+WITH entered AS ({INSERT})
+INSERT INTO seen (key, outcome) SELECT * FROM unnest($8::bytea[], $9::jsonb[])
+ON CONFLICT (key) DO NOTHING RETURNING 1
 """
 
 
@@ -40,19 +48,32 @@ class _Entry(msgspec.Struct):
         self.last = last if self.last is None else max(self.last, last)
 
 
-async def enter(connection: Any, batches: Iterable[Batch], refused: Collection[int]) -> None:
+async def enter(
+    connection: Any, batches: Iterable[Batch], refused: Mapping[int, str], keys: Keys
+) -> None:
     """
-    Write what the transaction of *connection* has added: *batches*, but the *refused* records.
+    Write what the transaction of *connection* has added, and what it is known by.
 
-    These are places among the records of all batches. Of the hours of a batch the first counts
-    it and its refused records.
+    That are *batches*, but the *refused* records and those that *keys* knows to be stored
+    before, by their places among the records of all batches. Of the hours of a batch the first
+    counts it and its refused records.
+
+    Raises:
+        Repeated: more than *keys* knows was stored before; the transaction has to be undone.
     """
     entries: dict[tuple[str, str, dt.datetime | None], _Entry] = {}
     place = 0
     for batch in batches:
         times = [record.timestamp for record in batch.records]
-        if refused:
-            times = [time for n, time in enumerate(times, place) if n not in refused]
+        bad = 0
+        if refused or keys.ids:
+            places = range(place, place + len(times))
+            bad = sum(n in refused for n in places)
+            times = [
+                time
+                for n, time in zip(places, times, strict=True)
+                if n not in refused and n not in keys.ids
+            ]
         place += len(batch.records)
         hours = _by_hour(times)
         for hour, within in hours.items():
@@ -60,12 +81,20 @@ async def enter(connection: Any, batches: Iterable[Batch], refused: Collection[i
         counted = (batch.receiver, batch.sender, next(iter(hours), None))
         entry = entries.setdefault(counted, _Entry())
         entry.requests += 1
-        entry.refused += len(batch.records) - len(times)
+        entry.refused += bad
     rows = (
         (receiver, sender, *msgspec.structs.astuple(entry))
         for (receiver, sender, _), entry in entries.items()
     )
-    await connection.execute(INSERT, *map(list, zip(*rows, strict=True)))
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    seen = keys.rows(refused)
+    if not seen:
+        await connection.execute(INSERT, *columns)
+        return
+    known = map(list, zip(*seen, strict=True))
+    written = await connection.fetch(INSERT_WITH_KEYS, *columns, *known)
+    if len(written) < len(seen):
+        raise Repeated
 
 
 def _by_hour(times: Sequence[dt.datetime]) -> dict[dt.datetime, Within]:

@@ -114,6 +114,13 @@ PROMOTABLE: tuple[str, ...] = (
 )
 
 
+class Key(msgspec.Struct, frozen=True):
+    """What a request is known by when it comes again; see `storage.repeats`."""
+
+    digest: bytes
+    body: str | None = None  # a digest of its bytes, where they are not what it is known by
+
+
 class Batch(msgspec.Struct, kw_only=True):
     """
     What one request brings, already decoded and mapped.
@@ -123,6 +130,7 @@ class Batch(msgspec.Struct, kw_only=True):
 
     receiver: str  # the component's id in the configuration, such as "otlp"
     sender: str = ""  # the User-Agent
+    key: Key | None = None
     records: list[LogRecord]
     resources: dict[int, Resource] = {}
     scopes: dict[int, Scope] = {}
@@ -136,7 +144,12 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a `Batch`, after its commit. Stored records carry their id."""
+    """
+    What became of a `Batch`, after its commit. Stored records carry their id.
+
+    Of those that are *stored* some may be *repeated*: stored before, and not again.
+    """
 
     stored: int
     refused: tuple[Refusal, ...] = ()
+    repeated: int = 0

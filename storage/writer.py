@@ -18,14 +18,17 @@ import msgspec
 import structlog
 
 from storage import ledger
-from storage.errors import Rejected, StorageError, Unavailable, translated
+from storage.errors import KeyReused, Rejected, StorageError, Unavailable, translated
 from storage.layout import PAST_LEDGER, hypertable
 from storage.records import COLUMNS, Batch, LogRecord, Outcome, Refusal
+from storage.repeats import Keys, Repeated
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 
     import asyncpg
+
+    Copy = Callable[[Any, str, Sequence[LogRecord]], Awaitable[dict[int, str]]]
 
 # The lower level of partitions has no trigger; see the first migration. Of a hypertable there
 # is one level, and the transaction says that the trigger has nothing to do.
@@ -55,6 +58,7 @@ class WriterConfig(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 2  # transactions at once: one is encoded while others commit
     commit_records: int = 10_000  # a commit takes no further request beyond this many records
     commit_timeout: float = 10.0  # seconds; beyond it the requests are Unavailable
+    deduplicates: bool = True  # whether what is sent again is stored once
 
 
 class _Waiting(msgspec.Struct, eq=False):
@@ -123,8 +127,12 @@ class LogWriter:
 
     def _take(self) -> list[_Waiting]:
         group: list[_Waiting] = []
-        records = 0
+        records, keys = 0, set()
         while self._queue and (not group or records < self._config.commit_records):
+            if (key := self._queue[0].batch.key) is not None:
+                if key.digest in keys:
+                    break  # the same request once more: it will be seen that it was stored
+                keys.add(key.digest)
             group.append(self._queue.popleft())
             records += len(group[-1].batch.records)
         return group
@@ -151,32 +159,32 @@ class LogWriter:
         failure: StorageError | None,
     ) -> None:
         """Write *records* and tell every request of *group* what became of it."""
+        known = group if self._config.deduplicates else ()
+        keys = Keys([waiting.batch for waiting in known])
         refused: dict[int, str] = {}
         if failure is None:
             try:
-                refused = await self._write(group, records)
+                refused = await self._write(group, records, keys) | keys.refused
             except StorageError as exc:
                 failure = exc
             except Exception as exc:  # noqa: BLE001  one group's bug must not end all others' way in
                 failure = Unavailable(f"{type(exc).__name__} while writing")
                 failure.__cause__ = exc
         self._tell(failure)
+        for place, number in keys.ids.items():
+            records[place].id = number
         start = 0
-        for waiting in group:
-            end = start + len(waiting.batch.records)
-            refusals = tuple(
-                Refusal(index=place - start, reason=reason)
-                for place, reason in sorted(refused.items())
-                if start <= place < end
-            )
-            start, number = end, end - start
+        for number, waiting in enumerate(group):
+            places = range(start, start + len(waiting.batch.records))
+            start = places.stop
             if waiting.outcome.done():  # its sender has gone; what was written stays written
                 continue
             if failure is not None:
                 waiting.outcome.set_exception(failure)
+            elif number in keys.reused:
+                waiting.outcome.set_exception(KeyReused("another request had this Idempotency-Key"))
             else:
-                outcome = Outcome(stored=number - len(refusals), refused=refusals)
-                waiting.outcome.set_result(outcome)
+                waiting.outcome.set_result(_outcome(places, refused, keys))
 
     def _tell(self, failure: StorageError | None) -> None:
         """Log when commits begin to fail, and when they succeed again."""
@@ -189,20 +197,28 @@ class LogWriter:
         self._failing = failure is not None
 
     async def _write(
-        self, group: Sequence[_Waiting], records: Sequence[LogRecord]
+        self, group: Sequence[_Waiting], records: Sequence[LogRecord], keys: Keys
     ) -> dict[int, str]:
         """Store *records* in one transaction; give places and reasons of the refused ones."""
         start = time.perf_counter()
+        copy: Copy = _copy
         with translated():
             async with (
                 asyncio.timeout(self._config.commit_timeout),
                 self._pool.acquire() as connection,
             ):
-                try:
-                    refused = await self._transact(connection, group, records, _copy)
-                except Rejected:  # the rare case may cost a second try and its savepoints
-                    refused = await self._transact(connection, group, records, _copy_good)
-        self._committed(time.perf_counter() - start, len(records) - len(refused))
+                while True:
+                    try:
+                        refused = await self._transact(connection, group, records, keys, copy)
+                        break
+                    except Repeated:  # the rare cases may cost another try
+                        await keys.find(connection)
+                    except Rejected:  # and its savepoints
+                        if copy is _copy_good:
+                            raise
+                        copy = _copy_good
+        stored = len(records) - len(refused) - len(keys.ids)
+        self._committed(time.perf_counter() - start, stored)
         return refused
 
     async def _transact(
@@ -210,9 +226,16 @@ class LogWriter:
         connection: Any,
         group: Sequence[_Waiting],
         records: Sequence[LogRecord],
-        copy: Callable[[Any, str, Sequence[LogRecord]], Awaitable[dict[int, str]]],
+        keys: Keys,
+        copy: Copy,
     ) -> dict[int, str]:
         batches = [waiting.batch for waiting in group]
+        places: Sequence[int] = range(len(records))
+        if keys.ids:
+            places = [place for place in places if place not in keys.ids]
+            records = [records[place] for place in places]
+        if not records:
+            return {}
         with translated():
             # Another task's failure may make it unknown at any moment.
             if (chunked := self._hypertable) is None:
@@ -221,8 +244,9 @@ class LogWriter:
                 if chunked:
                     await connection.execute(f"SET LOCAL {PAST_LEDGER}")
                 fresh = await self._intern(connection, batches)
-                refused = await copy(connection, TABLE[chunked], records)
-                await ledger.enter(connection, batches, refused)
+                bad = await copy(connection, TABLE[chunked], records)
+                refused = {places[place]: reason for place, reason in bad.items()}
+                await ledger.enter(connection, batches, refused, keys)
         if len(self._known) > KNOWN_AT_MOST:
             self._known.clear()
         self._known |= fresh  # only now: an insert that was rolled back must be made again
@@ -241,6 +265,16 @@ class LogWriter:
                 await connection.execute(statement, *map(list, columns))
                 fresh.update(missing)
         return fresh
+
+
+def _outcome(places: range, refused: Mapping[int, str], keys: Keys) -> Outcome:
+    refusals = tuple(
+        Refusal(index=place - places.start, reason=refused[place])
+        for place in (places if refused else ())
+        if place in refused
+    )
+    repeated = sum(place in keys.ids and place not in refused for place in places if keys.ids)
+    return Outcome(stored=len(places) - len(refusals), refused=refusals, repeated=repeated)
 
 
 async def _copy(connection: Any, table: str, records: Sequence[LogRecord]) -> dict[int, str]:

@@ -26,6 +26,8 @@ class Postgres(Section, frozen=True, kw_only=True):
     connections: Count = 2  # commits at once: one is encoded while others are on their way to disk
     commit_records: Count = 10_000  # no further request joins a commit that has as many
     commit_timeout: Seconds = 10.0  # beyond it senders are told to try again
+    # In which what is sent again, having had no answer, is not stored again; 0 is never.
+    deduplication_window: Annotated[float, msgspec.Meta(ge=0, description="seconds")] = 600.0
     max_in_flight_bytes: Bytes = 256 * 1024 * 1024  # of all requests from arrival to answer
     migrate_at_start: bool = True
     partitions_ahead: Annotated[int, msgspec.Meta(ge=1, le=366, description="days")] = 7

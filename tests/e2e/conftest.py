@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests import postgres
 
 COMMAND = Path(sys.executable).with_name("pixsim-collector")
-START_TIMEOUT = 30  # seconds
+START_TIMEOUT = 60  # seconds
 
 CONFIG = """
 receivers:

@@ -17,11 +17,13 @@ from aiohttp import web
 from collector import server, telemetry
 from collector.correlation import Columns
 from collector.errors import BadRequest, UnsupportedMedia
+from collector.receivers import keys
 from collector.receivers.otlp import answer, json, protobuf
 from collector.receivers.otlp.mapping import Decoder, Mapper, Rows
 from collector.receivers.otlp.refusal import UNDECODABLE
 from collector.sections import Bytes, Endpoint, HttpServer, Section
 from collector.turns import Turns
+from storage import repeats
 from storage.records import Batch, Outcome
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def routes(
         _count(rows, receiver)
         outcome = Outcome(stored=0)
         if rows.records:
-            outcome = await submit(_batch(request, receiver, rows))
+            outcome = await submit(_batch(request, receiver, body, rows))
         return web.Response(
             body=answer.body(rows, outcome.refused, request.content_type),
             content_type=request.content_type,
@@ -109,10 +111,15 @@ def _count(rows: Rows, receiver: str) -> None:
         raise BadRequest(problem, tuple(rows.problems))
 
 
-def _batch(request: web.Request, receiver: str, rows: Rows) -> Batch:
+def _batch(request: web.Request, receiver: str, body: bytes, rows: Rows) -> Batch:
+    key = keys.given(request, receiver, body)
+    if key is None and not {"no_time", "no_observed"}.issubset(rows.records[0].otlp or ()):
+        # SDKs send the same bytes again; without a time they may be another event's.
+        key = repeats.of_body(receiver, body)
     return Batch(
         receiver=receiver,
         sender=request.headers.get("User-Agent", ""),
+        key=key,
         records=rows.records,
         resources=rows.resources,
         scopes=rows.scopes,

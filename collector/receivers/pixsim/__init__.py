@@ -20,6 +20,7 @@ from aiohttp import web
 
 from collector import server, telemetry
 from collector.errors import TooLarge
+from collector.receivers import keys
 from collector.receivers.pixsim import checks
 from collector.receivers.pixsim.decoding import decode
 from collector.receivers.pixsim.mapping import record
@@ -84,7 +85,7 @@ def routes(config: Pixsim, submit: Submit, *, receiver: str = "pixsim") -> list[
             raise TooLarge(_too_large(len(body), config))
         changes: Counter[str] = Counter()
         entry = checks.single(decode(body, changes), len(body))
-        batch = _batch(request, receiver)
+        batch = _batch(request, receiver, body)
         await turns.run(_records([entry], changes, batch.records))
         (made,) = batch.records
         outcome = await submit(batch)
@@ -101,7 +102,7 @@ def routes(config: Pixsim, submit: Submit, *, receiver: str = "pixsim") -> list[
         await turns.run(_records(entries, changes, made))
         problems = _oversized(made, config) if len(body) > config.max_record_size else []
         telemetry.records_refused.labels(receiver, TooLarge.reason).inc(len(problems))
-        batch = _batch(request, receiver)
+        batch = _batch(request, receiver, body)
         stored = await _submit_but(problems, made, batch, submit)
         _count(receiver, changes, len(made))
         return _answer(
@@ -163,9 +164,10 @@ def _too_large(size: int, config: Pixsim) -> str:
     return f"the record has {size} bytes, the most is {config.max_record_size}"
 
 
-def _batch(request: web.Request, receiver: str) -> Batch:
+def _batch(request: web.Request, receiver: str, body: bytes) -> Batch:
     sender = request.headers.get("User-Agent", "")
-    return Batch(receiver=receiver, sender=sender, records=[])
+    key = keys.given(request, receiver, body)
+    return Batch(receiver=receiver, sender=sender, key=key, records=[])
 
 
 def _count(receiver: str, changes: Counter[str], records: int) -> None:
