@@ -111,4 +111,10 @@ class Behind(msgspec.Struct, frozen=True):
     seconds: float | None = None  # how old the oldest of them is
 
 
-Event: TypeAlias = Lines | Reached | CaughtUp | Behind
+class Gone(msgspec.Struct, frozen=True):
+    """So many records, of whatever search, were deleted before this reader could have them."""
+
+    records: int
+
+
+Event: TypeAlias = Lines | Reached | CaughtUp | Behind | Gone

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from collector import telemetry
-from collector.tail.events import Behind, CaughtUp, Lines, Reached
+from collector.tail.events import Behind, CaughtUp, Gone, Lines, Reached
 from storage.errors import Unavailable
 from storage.positions import BEGINNING
 
@@ -96,6 +96,8 @@ class Following:
             if more and not self._behind:
                 yield await self._fall_behind(HISTORY)
             self._position = piece.position
+            if piece.gone:
+                yield Gone(piece.gone)
             if piece.rows:
                 yield Lines.of(piece.rows)
             elif more:

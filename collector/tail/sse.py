@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 
 from collector import server, telemetry
-from collector.tail.events import CaughtUp, Lines, Reached
+from collector.tail.events import CaughtUp, Gone, Lines, Reached
 from collector.tail.until import until
 from storage.errors import Unavailable
 
@@ -95,8 +95,8 @@ def written(event: Event) -> bytes:
     if isinstance(event, Lines):
         return event.events
     if isinstance(event, CaughtUp | Reached):
-        # The comment is what keeps a connection for readers that know nothing of positions.
         name = b"caught_up" if isinstance(event, CaughtUp) else b"position"
         position = str(event.position).encode()
         return b'id: %b\nevent: %b\ndata: {"position":"%b"}\n\n' % (position, name, position)
-    return b"event: behind\ndata: %b\n\n" % msgspec.json.encode(event)
+    name = b"gone" if isinstance(event, Gone) else b"behind"
+    return b"event: %b\ndata: %b\n\n" % (name, msgspec.json.encode(event))

@@ -18,7 +18,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from collector import server, telemetry
 from collector.errors import Unprocessable
-from collector.tail.events import Behind, CaughtUp, Lines
+from collector.tail.events import Behind, CaughtUp, Gone, Lines
 from collector.tail.following import Following
 from collector.tail.until import until
 from storage.errors import StorageError
@@ -180,8 +180,9 @@ class Talk:
                 telemetry.tail_records.inc()
                 if place % A_TURN == 0:
                     await asyncio.sleep(0)
-        elif isinstance(event, Behind):
-            await self._say({"type": "behind", **msgspec.to_builtins(event)})
+        elif isinstance(event, Behind | Gone):
+            kind = "gone" if isinstance(event, Gone) else "behind"
+            await self._say({"type": kind, **msgspec.to_builtins(event)})
         else:
             self._position = event.position
             kind = "caught_up" if isinstance(event, CaughtUp) else "position"

@@ -136,6 +136,9 @@ class Tail:
         if event.name == "behind":
             self._behind = True
             self.say(_behind(msgspec.json.decode(event.data)))
+        elif event.name == "gone":
+            told = msgspec.json.decode(event.data)
+            self.say(f"{told['records']:,} records were deleted before they could be read")
         elif event.name == "caught_up" and self._behind:
             self._behind = False
             self.say("caught up")
