@@ -138,7 +138,7 @@ async def test_victorialogs(tmp_path):
     arguments = ("-httpListenAddr=127.0.0.1:{port}", f"-storageDataPath={tmp_path}")
     async with running("PIXSIM_TEST_VICTORIALOGS", "/health", *arguments) as (url, session):
         config = victorialogs.VictoriaLogs(endpoint=url)
-        uid = len("10001-") + 19
+        uid = len("10001-") + 19 + len("-00000000")
         line = '{"_time":"","_msg":"","level":"INFO","severity":"info","severity_number":9,'
         line += '"service":"api","env":"dev","log.record.uid":""}'
         rest = victorialogs.MOST_BYTES_OF_LINE - len(line) - uid - 30
@@ -183,7 +183,7 @@ async def test_loki(tmp_path):
     async with running("PIXSIM_TEST_LOKI", "/ready", *arguments) as (url, session):
         config = loki.Loki(endpoint=url)
         rest = loki.MOST_BYTES_OF_METADATA - len(
-            "severity_textINFOseverity_number9log_record_uid10003-" + 19 * "0" + "a"
+            "severity_textINFOseverity_number9log_record_uid10003-" + 19 * "0" + "-00000000a"
         )
         records = every_kind() + largest(text=256 * 1024, attributes=128 - 3, bytes=rest)
         data = await send(loki, config, loki.Encoder(config), records)

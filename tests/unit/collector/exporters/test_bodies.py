@@ -61,7 +61,7 @@ def test_elasticsearch():
     A record is a document of ECS; all that this has no field for is a text in labels.
     """
     assert lines("elasticsearch", native(), otlp()) == [
-        {"create": {"_index": "logs-pixsim-default", "_id": "7-1763035200000000000"}},
+        {"create": {"_index": "logs-pixsim-default", "_id": "7-1763035200000000000-f0653d18"}},
         {
             "@timestamp": "2025-11-13T12:00:00.000000000Z",
             "message": "slow",
@@ -79,7 +79,7 @@ def test_elasticsearch():
             },
             "ecs": {"version": "8.11.0"},
         },
-        {"create": {"_index": "logs-pixsim-default", "_id": "8-1763035200123456789"}},
+        {"create": {"_index": "logs-pixsim-default", "_id": "8-1763035200123456789-3ccad190"}},
         {
             "@timestamp": "2025-11-13T12:00:00.123456789Z",
             "message": '{"code":7}',
@@ -145,7 +145,7 @@ def test_splunk():
             "otel.log.severity.number": "13",
             "trace_id": "not hex",
             "time_unix_nano": "1763035200000000000",
-            "log.record.uid": "7-1763035200000000000",
+            "log.record.uid": "7-1763035200000000000-f0653d18",
             "request_id": "r-1",
             "job_id": "42",
             "duration_ms": "1500.5",
@@ -194,7 +194,7 @@ def test_datadog():
         "timestamp_unix_nano": "1763035200000000000",
         "level": "WARNING",
         "otel.trace_id": "not hex",
-        "log.record.uid": "7-1763035200000000000",
+        "log.record.uid": "7-1763035200000000000-f0653d18",
         "request_id": "r-1",
         "job_id": 42,
         "duration_ms": 1500.5,
@@ -233,10 +233,10 @@ def test_loki():
                 {
                     "severity_text": "INFO",
                     "severity_number": "9",
-                    "log_record_uid": f"{number}-176303520000000000{ns}",
+                    "log_record_uid": f"{number}-176303520000000000{ns}-{contents}",
                 },
             ]
-            for ns, text, number in [(1, "a", 3), (2, "b", 2)]
+            for ns, text, number, contents in [(1, "a", 3, "8cafe9e7"), (2, "b", 2, "15a6b85d")]
         ],
     } == push["streams"][0]
     assert {
@@ -252,7 +252,7 @@ def test_loki():
                     "severity_text": "Error",
                     "severity_number": "17",
                     "observed_timestamp": "2025-11-13T12:00:01.000000001Z",
-                    "log_record_uid": "8-1763035200123456789",
+                    "log_record_uid": "8-1763035200123456789-3ccad190",
                     "instance_id": "api-1",
                     "event_name": "render.failed",
                     "error": "no such file",
@@ -306,7 +306,7 @@ def test_victorialogs():
         "service": "worker",
         "env": "dev",
         "trace_id": "not hex",
-        "log.record.uid": "7-1763035200000000000",
+        "log.record.uid": "7-1763035200000000000-f0653d18",
         "request_id": "r-1",
         "job_id": 42,
         "duration_ms": 1500.5,

@@ -19,6 +19,7 @@ from collector.correlation import Correlation
 from collector.exporters import otlphttp
 from collector.exporters.otlphttp import Encoder, OtlpHttp
 from collector.exporters.otlphttp.answers import answer
+from collector.forwarding.fields import uid
 from collector.forwarding.target import Bad, Done, Retry, Split, Stop
 from collector.receivers import otlp
 from collector.receivers.otlp import Http, Otlp, Protocols
@@ -113,7 +114,7 @@ def test_native_record(encoding):
             "exception.type": "TimeoutError",
             "tags": ["a", 1],
             "none": None,
-            "log.record.uid": f"7-{NOON_NS + 89}",
+            "log.record.uid": f"7-{NOON_NS + 89}-ef1364cd",
         }
     )
     assert found.body == any_value("provider is slow")
@@ -241,6 +242,16 @@ def test_record_uid(wanted, ours, theirs):
 
     assert [ours, theirs, True] == [bool(uid) for uid in uids]
     assert "own" == uids[2]
+
+
+def test_uids_of_two_collectors():
+    """
+    Records of two collectors that have the same number and time have ids of their own.
+    """
+    ids = {uid(record(id=1, msg=text, service=name)) for text in "ab" for name in "ab"}
+
+    assert 4 == len(ids)
+    assert uid(record(id=1, msg="a")) == uid(record(id=1, msg="a", job_id=7))
 
 
 def test_too_large():
