@@ -44,7 +44,8 @@ Send a line, and read it back:
     -d '{{"level": "INFO", "service": "api", "msg": "hello", "job_id": 123}}'
   curl -s {0}/api/v1/logs/trace/job/123
 
-`make demo` sends many. The API is described at {0}/docs. Ctrl-C stops the collector.
+`make demo` sends many. Look at them in a browser at {0}; the API is described at {0}/docs.
+Ctrl-C stops the collector.
 
 """
 

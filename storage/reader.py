@@ -133,6 +133,21 @@ class Reader:
             async with self._probing.acquire(timeout=timeout) as connection:
                 await connection.fetchval("SELECT 1", timeout=timeout)
 
+    @asynccontextmanager
+    async def owning(self) -> AsyncIterator[PoolConnectionProxy]:
+        """
+        Give a connection that may write too, for the little that is kept for readers.
+
+        It is that of `ping`, whose callers have a second: so a statement has no longer.
+        """
+        with translated():
+            async with (
+                self._probing.acquire(timeout=self.timeout) as connection,
+                connection.transaction(),
+            ):
+                await connection.execute("SET LOCAL statement_timeout = 800")
+                yield connection
+
     async def _trace(self, name: str, value: str | int, *, expand: bool) -> Trace:
         where = Where()
         async with self.reading(TRACE) as connection:

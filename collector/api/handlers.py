@@ -17,6 +17,7 @@ from collector.api import (
     openapi,
     pages,
     parameters,
+    saved,
     searches,
     statistics,
 )
@@ -223,6 +224,7 @@ def routes(
         web.get(f"{PREFIX}/completion", answers.completion),
         *statistics.routes(answers.reader, now),
         *context.routes(answers.reader, now),
+        *saved.routes(answers.reader),
         web.get(f"{PREFIX}/console-fields", answers.console_fields),
         # Nobody who asks for the head alone wants all to be read for it.
         web.get(f"{PREFIX}/export", exports.export, allow_head=False),

@@ -10,6 +10,7 @@ from collector.api import context as c
 from collector.api import forwarders_shapes as f
 from collector.api import otlp_shapes as o
 from collector.api import parameters as p
+from collector.api import saved as v
 from collector.api import shapes as s
 from collector.api import statistics_shapes as st
 from collector.api.formats import Csv, JsonLines
@@ -279,6 +280,26 @@ OPERATIONS = (
         | _AWAY,
     ),
     *FORWARDING,
+    Operation(
+        path=v.PATH, summary="The saved views of the page", answer=v.SavedViews, failures=_AWAY
+    ),
+    Operation(
+        method="put",
+        path=f"{v.PATH}/{{name}}",
+        summary="Save a view of the page, in the place of the one with its name",
+        in_path=v.Named,
+        body=v.Wanted,
+        answer=v.SavedView,
+        failures=_BODY | {400: "the body is no JSON, or there are 1,000 views"} | _WRONG | _AWAY,
+    ),
+    Operation(
+        method="delete",
+        path=f"{v.PATH}/{{name}}",
+        summary="Delete a saved view",
+        in_path=v.Named,
+        answer=v.SavedView,
+        failures={404: "there is no such view"} | _WRONG | _AWAY,
+    ),
     Operation(
         path=f"{PREFIX}/console-fields",
         summary="How a console marks the ids in its lines",

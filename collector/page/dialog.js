@@ -38,7 +38,7 @@ export function Panel({ label, title, children, opener, class: name = "", align 
   if (opener) opener.current = () => set(true);
   useEffect(() => {
     if (!open) return undefined;
-    place.current.querySelector(".panel :is(input, button, select, a)")?.focus();
+    place.current.querySelector(".panel :is(input, button, select, a):not(:disabled)")?.focus();
     const outside = (event) => place.current.contains(event.target) || set(false);
     document.addEventListener("pointerdown", outside);
     return () => document.removeEventListener("pointerdown", outside);

@@ -52,5 +52,6 @@ const NAMES = {
 };
 
 function isTyping(target) {
-  return target.closest?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
+  // A panel has the keys to itself too, until it is closed.
+  return target.closest?.(".panel, input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
 }

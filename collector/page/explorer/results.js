@@ -4,7 +4,7 @@ import { ask, LOGS } from "../api.js";
 import { asked } from "../time.js";
 
 const FIRST_PAGE = 200; // records: what is seen at once
-const PAGE = 1_000;
+const PAGE = 500;
 const AROUND = 100; // records on either side of a line
 
 /** Loads records, and calls `changed` whenever there is something new to see. */

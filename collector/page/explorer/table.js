@@ -20,7 +20,8 @@ const SLOTS = 512; // more than a screen has rows
 
 /**
  * Props: `results` and its `version`, the explorer's `state`, `cursor` (the index of the row
- * that keys work on), and what to call: `onOpen`, `onCursor`, `onColumns`, `onFilter`,
+ * that keys work on), `handle` (a ref to this), `end` (what
+ * stands below the rows), and what to call: `onOpen`, `onCursor`, `onColumns`, `onFilter`,
  * `onScrolled` (with whether the newest row is seen).
  */
 export class Table extends Component {
@@ -30,6 +31,7 @@ export class Table extends Component {
   #first = null; // the record of the first row, to know how many came before it
 
   componentDidMount() {
+    this.props.handle.current = this;
     this.resized = new ResizeObserver(() => this.#measureView());
     this.resized.observe(this.grid);
     this.grown = new ResizeObserver(() => this.#measureRows());
@@ -38,6 +40,7 @@ export class Table extends Component {
   }
 
   componentWillUnmount() {
+    this.props.handle.current = null;
     this.resized.disconnect();
     this.grown.disconnect();
   }

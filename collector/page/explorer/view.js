@@ -50,7 +50,7 @@ export function Explorer({ params }) {
   const showNew = () => {
     live.show();
     setCursor(null);
-    table.current.toTop();
+    table.current?.toTop();
   };
 
   const to = {
@@ -126,7 +126,7 @@ export function Explorer({ params }) {
         onColumns=${to.columns} openers=${openers} search=${{ q: state.q, ...times }} />
       <${Waiting} live=${live} onShow=${showNew} />
       ${results.rows.length > 0 || results.loading
-        ? html`<${Table} ref=${table} results=${results} version=${results.version} state=${state} cursor=${cursor}
+        ? html`<${Table} handle=${table} results=${results} version=${results.version} state=${state} cursor=${cursor}
             onOpen=${to.open} onColumns=${to.columns} onFilter=${to.filter} onScrolled=${setNewest}
             end=${html`<${End} results=${results} />`} />`
         : html`<${Nothing} results=${results} state=${state} onRange=${to.range} onSearch=${to.search} />`}

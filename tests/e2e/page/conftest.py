@@ -1,0 +1,190 @@
+"""One collector with records, good and hostile, and one browser that looks at them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import pytest_asyncio
+import requests
+from playwright.async_api import async_playwright
+
+from tests import postgres
+from tests.e2e.conftest import starting
+
+CHROMIUM = shutil.which("chromium")
+SESSION = {"scope": "session", "loop_scope": "session"}
+RECORDS = 3_000
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+# What a log may have in it, by anybody's hand.
+HOSTILE = {
+    "markup": "<img src=x onerror=\"window.hacked='img'\"><b>bold</b>",
+    "script": "</script><script>window.hacked='script'</script>",
+    "template": "${window.hacked='template'} {{constructor}} <svg onload=window.hacked=1>",
+    "right to left": "user \u202egnp.exe\u202c שלום עולם مرحبا",
+    "colours of a terminal": "\x1b[31mred\x1b[0m \x1b]8;;http://evil.example\x07link\x1b]8;;\x07",
+    "emoji": "👩‍👩‍👧‍👦 🏳️‍🌈 e\u0301 " + "🦊" * 50,
+    "control": "bell \x07 backspace \x08 null\u2400 zero\u200bwidth",
+    "marks": "Z" + "\u0351\u0362" * 200,
+    "lines": "first\nsecond\r\nthird",
+}
+
+
+def _records(now):
+    """Records of the last 50 minutes; the newest come last."""
+    services = ("api", "worker", "media", "gateway")
+    for n in range(RECORDS):
+        age = dt.timedelta(minutes=50) * (RECORDS - n) / RECORDS
+        found = {
+            "timestamp": (now - age - dt.timedelta(minutes=1)).isoformat(),
+            "level": "ERROR" if n % 40 == 7 else "WARNING" if n % 15 == 3 else "INFO",
+            "service": services[n % 4],
+            "msg": f"record {n}",
+            "job_id": 100 + n // 100,
+            "trace_id": TRACE,
+            "instance_id": "one",
+            "extra": {"queue": "gpu" if n % 2 else "cpu"},
+        }
+        if n % 40 == 7:
+            found |= {
+                "error": "no answer",
+                "error_type": "ProviderTimeout",
+                "stage": "provider:error",
+            }
+        if n % 10 == 1:
+            found |= {"duration_ms": 12.5 * n, "stage": "provider:submit", "provider_id": "sora"}
+        yield found
+    for n, (name, text) in enumerate(HOSTILE.items()):
+        yield {
+            "timestamp": (now - dt.timedelta(hours=5, seconds=n)).isoformat(),
+            "level": "CRITICAL" if n % 2 else "DEBUG",
+            "service": "hostile",
+            "msg": text,
+            "stage": text[:60],
+            "error": text,
+            "extra": {text[:80]: text, "name": name},
+        }
+    yield {
+        "timestamp": (now - dt.timedelta(hours=6)).isoformat(),
+        "level": "INFO",
+        "service": "long",
+        "msg": "start " + "x" * 999_000 + " end",
+    }
+
+
+def send(collector, *logs):
+    body = {"logs": list(logs)}
+    answer = requests.post(f"{collector.native}/api/v1/logs/ingest/batch", json=body, timeout=30)
+    assert len(logs) == answer.json()["count"], answer.text
+
+
+@pytest.fixture(name="site", scope="session")
+def _site(server, tmp_path_factory):
+    """A running collector with records."""
+    if CHROMIUM is None:
+        pytest.skip(reason="no chromium on this machine, which would show the page")
+    folder = tmp_path_factory.mktemp("page")
+    with postgres.clone(server) as database, starting(database, folder) as start:
+        collector = start()
+        send(collector, *_records(dt.datetime.now(dt.UTC)))
+        yield collector
+
+
+@pytest_asyncio.fixture(name="browser", **SESSION)
+async def _browser(site):
+    async with async_playwright() as playwright:
+        # A container may have neither a sandbox nor much shared memory.
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        await browser.close()
+
+
+class Visit:
+    """A browser's page, and all that it complained of."""
+
+    def __init__(self, page, site):
+        self.page = page
+        self.site = site
+        self.complaints = []
+        self.foreign = []
+        page.set_default_timeout(10_000)
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._request)
+
+    def _console(self, message):
+        # Chromium says so of every answer with such a status; that there are some is meant.
+        if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+    def _request(self, request):
+        url = urlsplit(request.url)
+        here = urlsplit(self.site.native)
+        if url.scheme not in {"data", "blob"} and url.netloc != here.netloc:
+            self.foreign.append(request.url)
+
+    async def open(self, query="", *, rows=True):
+        await self.page.goto(f"{self.site.native}/{query}")
+        if rows:
+            await self.page.wait_for_selector(".row")
+        return self.page
+
+    async def settled(self):
+        """Wait until nothing is asked any more."""
+        await self.page.wait_for_load_state("networkidle")
+
+
+@pytest_asyncio.fixture(name="visiting", loop_scope="session")
+async def _visiting(browser, site):
+    """A block with a `Visit` of a browser that knows nothing of others; it has no complaints."""
+
+    @asynccontextmanager
+    async def visiting(**settings):
+        context = await browser.new_context(
+            **{
+                "viewport": {"width": 1280, "height": 800},
+                "timezone_id": "Europe/Berlin",
+                **settings,
+            }
+        )
+        visit = Visit(await context.new_page(), site)
+        try:
+            yield visit
+        finally:
+            await context.close()
+        assert [] == visit.complaints
+        assert [] == visit.foreign
+
+    return visiting
+
+
+@pytest_asyncio.fixture(name="visit", loop_scope="session")
+async def _visit(visiting):
+    async with visiting() as visit:
+        yield visit
+
+
+@pytest.fixture(name="axe", scope="session")
+def _axe():
+    """A function that gives what axe finds wrong on a page."""
+    source = Path(__file__).with_name("axe.min.js").read_text("utf-8")
+
+    async def axe(page, part="body", *rules):
+        """Look at a *part* of the page, by all rules or by these."""
+        options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+        await page.evaluate(source)
+        found = await page.evaluate("([part, options]) => axe.run(part, options)", [part, options])
+        return [
+            f"{each['id']}: {node['target']} {node['failureSummary']}"
+            for each in found["violations"]
+            for node in each["nodes"]
+        ]
+
+    return axe
