@@ -27,7 +27,7 @@ _UINT32 = range(2**32)
 _INT32 = range(-(2**31), 2**31)
 
 
-def groups(body: bytes) -> Iterator[Group]:
+def groups(body: bytes, *, at_once: bool = False) -> Iterator[Group]:  # noqa: ARG001  see Decoder
     """
     Read a request as far as its records.
 

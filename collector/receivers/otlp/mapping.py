@@ -16,7 +16,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 MOST_PROBLEMS = 20  # that are told to a sender
 LONGEST_PROBLEM = 300  # characters
+MOST_PROTOTYPES = 1_000
 TRACE_ID, SPAN_ID = "trace_id", "span_id"  # dropped, for being invalid
 UNKNOWN_SERVICE = "unknown_service"
 _timedelta = dt.timedelta
@@ -58,17 +59,22 @@ class Entry(msgspec.Struct, gc=False):
 
 
 class Group(msgspec.Struct):
-    """The records of one scope of one resource, still encoded."""
+    """The records of one scope of one resource, still encoded unless they are *read*."""
 
     path: str
     resource: Origin
     scope: Origin
     records: Sequence[Any]
     refused: Refused | None = None  # why none of the records can be taken
+    read: bool = False  # which only those are that can't be too large
 
 
-class Origin(msgspec.Struct):
-    """A resource or a scope; of the two only scopes have a name and a version."""
+class Origin(msgspec.Struct, eq=False):
+    """
+    A resource or a scope; of the two only scopes have a name and a version.
+
+    One that is *kept* is there again, the same object, when it is sent again.
+    """
 
     attributes: dict[str, object] = {}
     dropped_attributes_count: int = 0
@@ -76,16 +82,21 @@ class Origin(msgspec.Struct):
     name: str = ""
     version: str = ""
     changes: set[str] = set()  # what had to be changed to keep it
+    kept: bool = False
 
 
 class Decoder(Protocol):
     """How a request is encoded."""
 
-    def groups(self, body: bytes) -> Iterable[Group]:
-        """Read a request, or raise `collector.errors.BadRequest`."""
+    def groups(self, body: bytes, *, at_once: bool) -> Iterable[Group]:
+        """
+        Read a request, or raise `collector.errors.BadRequest`.
+
+        With *at_once* its records may be read too.
+        """
 
     def record(
-        self, raw: bytes, prototype: LogRecord, columns: Columns, now: int, changes: set[str]
+        self, raw: Any, prototype: LogRecord, columns: Columns, now: int, changes: set[str]
     ) -> LogRecord:
         """
         Read one record of a group that shares *prototype*, or raise `Refused` or `TooDeep`.
@@ -111,11 +122,16 @@ class Rows(msgspec.Struct):
             self.problems.append(Violation(refused.field, str(refused)[:LONGEST_PROBLEM]))
 
 
+Prototype: TypeAlias = tuple[LogRecord, Resource | None, Scope | None]
+
+
 class Mapper(msgspec.Struct, frozen=True, kw_only=True):
     """Makes rows of requests."""
 
     columns: Columns
     max_record_size: int  # bytes of one record, as it was sent
+    # What records share, by the resource and the scope that they have it from.
+    prototypes: dict[tuple[Origin, Origin], Prototype] = {}
 
     def slices(self, decoder: Decoder, body: bytes, now: int, found: Rows) -> Iterator[None]:
         """
@@ -124,7 +140,8 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             BadRequest: it can't be read.
         """
-        for group in decoder.groups(body):
+        # No record of a small request can be too large.
+        for group in decoder.groups(body, at_once=len(body) <= self.max_record_size):
             if group.refused is None:
                 yield from self._take(group, decoder, now, found)
             else:
@@ -138,14 +155,15 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
             return
         changes_of_all = group.resource.changes | group.scope.changes
         changes: set[str] = set()
-        for place, still_encoded in enumerate(group.records):
+        for place, raw in enumerate(group.records):
             if place % SLICE == SLICE - 1:
                 yield
-            raw = bytes(still_encoded)
             try:
-                if len(raw) > self.max_record_size:
-                    problem = f"{len(raw)} bytes, the most is {self.max_record_size}"
-                    raise Refused(problem, reason=TOO_LARGE)
+                if not group.read:
+                    raw = bytes(raw)  # noqa: PLW2901  of JSON it is a view of the whole body
+                    if len(raw) > self.max_record_size:
+                        problem = f"{len(raw)} bytes, the most is {self.max_record_size}"
+                        raise Refused(problem, reason=TOO_LARGE)
                 row = decoder.record(raw, prototype, self.columns, now, changes)
             except (Refused, values.TooDeep) as exc:
                 refused = exc if isinstance(exc, Refused) else Refused(str(exc), reason=TOO_DEEP)
@@ -164,18 +182,32 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             Refused: the resource or the scope is larger than a record may be.
         """
+        origins = (group.resource, group.scope)
+        if (known := self.prototypes.get(origins)) is not None:
+            shared, resource, scope = known
+        else:
+            shared, resource, scope = self._made(group)
+            if group.resource.kept and group.scope.kept:
+                if len(self.prototypes) >= MOST_PROTOTYPES:
+                    self.prototypes.clear()
+                self.prototypes[origins] = (shared, resource, scope)
+        if resource is not None:
+            found.resources[resource.id] = resource
+        if scope is not None:
+            found.scopes[scope.id] = scope
+        return shared
+
+    def _made(self, group: Group) -> Prototype:
         shared = LogRecord(timestamp=_EPOCH, level="", service=UNKNOWN_SERVICE, env=None)
         self.columns.fill(shared, group.resource.attributes)
         self.columns.fill(shared, group.scope.attributes)
         if (resource := interned_resource(group.resource)) is not None:
             self._limit(resource, f"{group.path.rpartition('.')[0]}.resource")
-            found.resources[resource.id] = resource
             shared.resource_id = resource.id
         if (scope := interned_scope(group.scope)) is not None:
             self._limit(scope, f"{group.path}.scope")
-            found.scopes[scope.id] = scope
             shared.scope_id = scope.id
-        return shared
+        return shared, resource, scope
 
     def _limit(self, origin: Resource | Scope, field: str) -> None:
         """Refuse what each answer to a query would carry along with every record."""

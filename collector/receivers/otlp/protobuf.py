@@ -2,13 +2,15 @@
 OTLP in protobuf, read shallowly.
 
 The messages are opentelemetry-proto's, with two differences. Strings are bytes, so that
-one that is not UTF-8 doesn't cost its whole request. And log records, and their
-attributes, stay encoded: a broken record costs only itself, and the attributes, which
-are mostly the same from record to record, are looked up instead of being read again.
+one that is not UTF-8 doesn't cost its whole request. And what is mostly the same from record
+to record and from request to request stays encoded, to be looked up instead of being read again:
+attributes, resources and scopes. Where a request can't be read so, its log records stay encoded
+too: a broken record costs only itself.
 """
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
     from collector.correlation import Attribute, Columns
     from storage.records import LogRecord
 
-LEFT_ENCODED = {("ScopeLogs", "log_records"), ("LogRecord", "attributes")}
+LEFT_ENCODED = {("LogRecord", "attributes"), ("ResourceLogs", "resource"), ("ScopeLogs", "scope")}
+RECORDS = ("ScopeLogs", "log_records")
 # The wire format: tags of KeyValue's and of AnyValue's fields, and how lengths are told.
 KEY, VALUE = 0x0A, 0x12
 STRING, INTEGER, DOUBLE = 0x0A, 0x18, 0x21
@@ -43,9 +46,10 @@ LONGEST_VARINT = 10  # bytes, which a negative number has
 _double = struct.Struct("<d")
 MOST_NAMES_SEEN = 10_000
 LONGEST_SEEN = 200  # bytes of an attribute that is looked up the next time
+MOST_ORIGINS, LONGEST_ORIGIN = 1_000, 4_096  # and of resources and scopes
 
 
-def _shallow() -> descriptor_pool.DescriptorPool:
+def _shallow(left: set[tuple[str, str]]) -> descriptor_pool.DescriptorPool:
     pool = descriptor_pool.DescriptorPool()
     for module in (common_pb2, resource_pb2, logs_pb2, logs_service_pb2):
         file = descriptor_pb2.FileDescriptorProto()
@@ -53,74 +57,101 @@ def _shallow() -> descriptor_pool.DescriptorPool:
         for message in file.message_type:
             for field in message.field:
                 string = field.type == field.TYPE_STRING
-                if string or (message.name, field.name) in LEFT_ENCODED:
+                if string or (message.name, field.name) in left:
                     field.type = field.TYPE_BYTES
                     field.ClearField("type_name")
         pool.Add(file)
     return pool
 
 
-def message_class(name: str) -> Any:
+def message_class(name: str, pool: descriptor_pool.DescriptorPool) -> Any:
     """Make the class of one of the messages, such as ``common.v1.AnyValue``."""
-    descriptor = _POOL.FindMessageTypeByName(f"opentelemetry.proto.{name}")
+    descriptor = pool.FindMessageTypeByName(f"opentelemetry.proto.{name}")
     return message_factory.GetMessageClass(descriptor)
 
 
-_POOL = _shallow()
-_REQUEST = message_class("collector.logs.v1.ExportLogsServiceRequest")
-_RECORD = message_class("logs.v1.LogRecord")
-_KEY_VALUE = message_class("common.v1.KeyValue")
+_POOL = _shallow(LEFT_ENCODED)
+_REQUEST = message_class("collector.logs.v1.ExportLogsServiceRequest", _POOL)
+_RECORD = message_class("logs.v1.LogRecord", _POOL)
+_RESOURCE = message_class("resource.v1.Resource", _POOL)
+_SCOPE = message_class("common.v1.InstrumentationScope", _POOL)
+_KEY_VALUE = message_class("common.v1.KeyValue", _POOL)
+_UNREAD = message_class(
+    "collector.logs.v1.ExportLogsServiceRequest", _shallow(LEFT_ENCODED | {RECORDS})
+)
 
 
-def groups(body: bytes) -> Iterator[Group]:
+def groups(body: bytes, *, at_once: bool = False) -> Iterator[Group]:
     """
-    Read a request as far as its records.
+    Read a request, with *at_once* and its records, else as far as its records.
 
     Raises:
         BadRequest: it is not an ``ExportLogsServiceRequest``.
     """
-    try:
-        request = _REQUEST.FromString(body)
-    except DecodeError as exc:
-        problem = "the body is not an ExportLogsServiceRequest in protobuf"
-        raise BadRequest(problem, (Violation("", str(exc)),)) from exc
+    request, read = _request(body, at_once=at_once)
     for place, resource_logs in enumerate(request.resource_logs):
         path = f"resourceLogs[{place}]"
-        resource, refused = _origin(resource_logs.resource, resource_logs.schema_url)
+        resource, refused = _origin(_RESOURCE, resource_logs.resource, resource_logs.schema_url)
         for within, scope_logs in enumerate(resource_logs.scope_logs):
-            scope, scope_refused = _origin(scope_logs.scope, scope_logs.schema_url)
+            scope, scope_refused = _origin(_SCOPE, scope_logs.scope, scope_logs.schema_url)
             group = Group(
                 path=f"{path}.scopeLogs[{within}]",
                 resource=resource,
                 scope=scope,
                 records=scope_logs.log_records,
+                read=read,
             )
             if refused is not None:
-                group.refused = refused.within(f"{path}.resource.attributes")
+                group.refused = refused.within(f"{path}.resource")
             elif scope_refused is not None:
-                group.refused = scope_refused.within(f"{group.path}.scope.attributes")
+                group.refused = scope_refused.within(f"{group.path}.scope")
             yield group
 
 
-def _origin(message: Any, schema_url: bytes) -> tuple[Origin, Refused | None]:
+def _request(body: bytes, *, at_once: bool) -> tuple[Any, bool]:
+    if at_once:
+        try:
+            return _REQUEST.FromString(body), True
+        except DecodeError:
+            pass  # perhaps it is one record
+    try:
+        return _UNREAD.FromString(body), False
+    except DecodeError as exc:
+        problem = "the body is not an ExportLogsServiceRequest in protobuf"
+        raise BadRequest(problem, (Violation("", str(exc)),)) from exc
+
+
+def _origin(kind: Any, raw: bytes, schema_url: bytes) -> tuple[Origin, Refused | None]:
     """Read a Resource or an InstrumentationScope."""
+    if len(raw) + len(schema_url) > LONGEST_ORIGIN:
+        return _read_origin(kind, raw, schema_url)
+    origin, refused = _kept_origin(kind, raw, schema_url)
+    origin.kept = True
+    return origin, refused
+
+
+def _read_origin(kind: Any, raw: bytes, schema_url: bytes) -> tuple[Origin, Refused | None]:
     changes: set[str] = set()
-    origin = Origin(
-        dropped_attributes_count=message.dropped_attributes_count,
-        schema_url=values.text(schema_url, changes),
-        name=values.text(getattr(message, "name", b""), changes),
-        version=values.text(getattr(message, "version", b""), changes),
-        changes=changes,
-    )
+    origin = Origin(schema_url=values.text(schema_url, changes), changes=changes)
+    try:
+        message = kind.FromString(raw)
+    except DecodeError as exc:
+        return origin, Refused(str(exc))
+    origin.dropped_attributes_count = message.dropped_attributes_count
+    origin.name = values.text(getattr(message, "name", b""), changes)
+    origin.version = values.text(getattr(message, "version", b""), changes)
     try:
         origin.attributes = values.from_key_values(message.attributes, changes)
     except values.TooDeep as exc:
-        return origin, Refused(str(exc), reason=TOO_DEEP)
+        return origin, Refused(str(exc), "attributes", TOO_DEEP)
     return origin, None
 
 
+_kept_origin = functools.lru_cache(MOST_ORIGINS)(_read_origin)
+
+
 def record(
-    raw: bytes, prototype: LogRecord, columns: Columns, now: int, changes: set[str]
+    raw: Any, prototype: LogRecord, columns: Columns, now: int, changes: set[str]
 ) -> LogRecord:
     """
     Read one log record; see `mapping.Decoder`.
@@ -130,7 +161,7 @@ def record(
         TooDeep: a value in it is.
     """
     try:
-        message = _RECORD.FromString(raw)
+        message = _RECORD.FromString(raw) if type(raw) is bytes else raw
         seen = columns.seen
         attributes = [
             # a slice is made in half the time that iterating takes

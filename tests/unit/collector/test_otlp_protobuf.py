@@ -63,6 +63,43 @@ def test_c71_undecodable(body):
     assert len(caught.value.violations) == 1
 
 
+@given(st.data())
+def test_records_are_the_same_however_they_are_read(data):
+    """
+    Records that are read with their request, and one by one from a request that is too large for
+    that, are the same, and so are their resources and scopes each time that these come again.
+    """
+    attributes = st.dictionaries(
+        st.sampled_from(["a", "job_id", "service.name", "env", "$x"]),
+        st.one_of(st.text(max_size=3), st.integers(-5, 5), st.none(), st.binary(max_size=3)),
+        max_size=4,
+    )
+    records = [log_record(data.draw(attributes)) for _ in range(data.draw(st.integers(0, 3)))]
+    body = request(
+        *records, resource=data.draw(attributes), scope=data.draw(attributes), schema_url="s"
+    ).SerializeToString()
+    made = mapper()
+    at_once = [otlp_messages.read(made, protobuf, body) for _ in range(2)]
+    one_by_one = otlp_messages.read(mapper(max_record_size=len(body) - 1), protobuf, body)
+
+    assert at_once[0] == at_once[1]
+    if one_by_one.refused.keys() != {"too_large"}:
+        assert at_once[0] == one_by_one
+
+
+def test_a_resource_that_cannot_be_read_costs_its_records_only():
+    """
+    A broken resource is refused with what it has, each time, and with its place.
+    """
+    message = request(log_record(), resource={"a": "b"}).SerializeToString()
+    body = P_MIN + message.replace(b"\x0a\x01a", b"\x0a\x7fa", 1)
+    for _ in range(2):
+        found = read(body)
+        assert 1 == len(found.records)
+        assert {"undecodable": 1} == found.refused
+        assert ["resourceLogs[1].resource"] == [each.field for each in found.problems]
+
+
 def test_c72_bad_text_everywhere():
     """C72: a text that is not UTF-8 is mended, not refused, wherever it is."""
     message = request(

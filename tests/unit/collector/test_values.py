@@ -61,7 +61,9 @@ def decoded(value):
 
 
 def encoded(message, changes=None):
-    lenient = protobuf.message_class("common.v1.AnyValue").FromString(message.SerializeToString())
+    lenient = protobuf.message_class("common.v1.AnyValue", protobuf._POOL).FromString(
+        message.SerializeToString()
+    )
     return values.from_any_value(lenient, set() if changes is None else changes)
 
 
