@@ -33,6 +33,7 @@ PATH = "/_bulk"
 ANSWERED = "errors,items.*.status,items.*.error"  # all of an answer that is read
 ECS = {"version": "8.11.0"}
 LONGEST_INDEX = 255  # bytes
+LONGEST_DURATION = 9e12  # ms
 _INDEX = re.compile(r"[^-_+A-Z\\/*?\"<>| ,#:][^A-Z\\/*?\"<>| ,#:]*")
 _DATES = re.compile(r"%[YmdHGV]")
 _NOT_IN_NAMES = re.compile(r'[.*"\s\\]')
@@ -98,13 +99,12 @@ def document(found: Fields) -> dict[str, Any]:
     """Give a record as a document of ECS; what it has nothing for is left out."""
     named = fields.distinct(found.attributes, (), _label)
     labels = {name: None if value is None else fields.text(value) for name, value in named.items()}
-    duration = found.attributes.get("duration_ms")
     parts: dict[str, dict[str, Any]] = {
         "log": {"level": found.level},
         "event": {
             "severity": found.severity_number or None,
             "created": fields.rfc3339(found.observed) if found.observed is not None else None,
-            "duration": round(duration * 1e6) if isinstance(duration, (int, float)) else None,
+            "duration": _nanoseconds(found.attributes.get("duration_ms")),
         },
         "service": {
             "name": found.service,
@@ -129,6 +129,13 @@ def document(found: Fields) -> dict[str, Any]:
     if labels:
         made["labels"] = labels
     return made
+
+
+def _nanoseconds(milliseconds: Any) -> int | None:
+    """Give a duration as ECS has it, if 64 bits have room for it."""
+    if not isinstance(milliseconds, (int, float)) or abs(milliseconds) >= LONGEST_DURATION:
+        return None
+    return round(milliseconds * 1e6)
 
 
 def _label(name: str) -> str:

@@ -11,6 +11,7 @@ one name has several values, the later ones keep theirs behind ``attributes.``, 
 from __future__ import annotations
 
 import datetime as dt
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -119,8 +120,14 @@ class Reader:
 
 
 def uid(record: LogRecord) -> str:
-    """Give an id that *record* has whenever it is sent, and no other has."""
-    return f"{record.id}-{nanoseconds(record.timestamp, record.timestamp_ns)}"
+    """
+    Give an id that *record* has whenever it is sent, and no other has.
+
+    Two collectors may give the same number at the same time; so some of its contents are in it,
+    of which no forwarder's settings change any.
+    """
+    contents = zlib.crc32(f"{record.service}\n{record.level}\n{record.msg or ''}".encode())
+    return f"{record.id}-{nanoseconds(record.timestamp, record.timestamp_ns)}-{contents:08x}"
 
 
 def nanoseconds(time: dt.datetime, rest: int | None) -> int:

@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from storage.stored import Stored
 
 Item = TypeVar("Item")
+# What a row may bring about that no receiver of ours wrote. It must not hold up all others.
+_NOT_ENCODED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class Unfit(Exception):
@@ -32,8 +41,8 @@ def each(
             made.append(item(stored))
         except Unfit as exc:
             refused.append(Refused(place, str(exc)))
-        except RecursionError:  # a row that no receiver of ours wrote
-            refused.append(Refused(place, "too many maps or lists in each other"))
+        except _NOT_ENCODED as exc:
+            refused.append(Refused(place, f"it cannot be encoded: {type(exc).__name__}"))
     return made, tuple(refused)
 
 

@@ -403,3 +403,28 @@ def test_any_record_makes_a_body_that_is_taken(records):
 
         assert [] == server.deviations
         assert len(records) - len(body.refused) == len(server.taken)
+
+
+def test_a_row_that_no_receiver_of_ours_wrote_holds_nobody_up():
+    """
+    A record that cannot be encoded is refused alone.
+    """
+    deep = []
+    for _ in range(3_000):
+        deep = [deep]
+    for name, encoder in ENCODERS.items():
+        body = encoded(encoder(), native(), stored(extra={"a": deep}), otlp())
+
+        assert [(1, "it cannot be encoded: RecursionError")] == [
+            (each.index, each.reason) for each in body.refused
+        ], name
+
+
+def test_elasticsearch_gets_no_duration_beyond_its_range():
+    """
+    A duration that 64 bits of nanoseconds have no room for is a label only.
+    """
+    _, document = lines("elasticsearch", stored(duration_ms=1.7e308))
+
+    assert "duration" not in document["event"]
+    assert "1.7e308" == document["labels"]["duration_ms"]
