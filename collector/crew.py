@@ -153,6 +153,7 @@ class Crew:
             again=again,
         )
         ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=ours)
         try:
             with theirs:
                 process = await asyncio.create_subprocess_exec(
@@ -162,23 +163,19 @@ class Crew:
                     env={**os.environ, **telemetry.shared(self._places.folder, place)},
                     start_new_session=True,  # what a terminal sends to all is for us
                 )
+            worker = Worker(process, reader, writer)
+            writer.write(packed(assignment))
+            patience = 4 * self._config.service.shutdown_timeout + GRACE
+            telling = asyncio.create_task(worker.tell(self._control, patience))
             try:
-                reader, writer = await asyncio.open_connection(sock=ours)
-                worker = Worker(process, reader, writer)
-                writer.write(packed(assignment))
-                telling = asyncio.create_task(
-                    worker.tell(self._control, 4 * self._config.service.shutdown_timeout + GRACE)
-                )
-                try:
-                    yield worker
-                finally:
-                    telling.cancel()
-                    writer.close()
+                yield worker
             finally:
+                telling.cancel()
                 if process.returncode is None:
                     process.kill()
                     await process.wait()
         finally:
+            writer.close()  # not before: to a worker it would mean that we were killed
             self._places.give(place)
 
 

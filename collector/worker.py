@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import shutil
 import signal
 import socket
 import sys
@@ -18,6 +19,8 @@ from collector.sockets import Balance
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from collector.crew import Assignment
 
 NICENESS = 5  # of the worker that keeps house: requests come first
@@ -64,7 +67,7 @@ async def _working(assignment: Assignment, channel: socket.socket) -> None:
     )
     async with asyncio.TaskGroup() as tasks:
         channels = (
-            tasks.create_task(_hear(reader, control), name="hear"),
+            tasks.create_task(_hear(reader, control, assignment.balance.parent), name="hear"),
             tasks.create_task(_say(writer, control), name="say"),
         )
         await service.work(config, place, control, collects=not keeps, keeps=keeps)
@@ -72,11 +75,13 @@ async def _working(assignment: Assignment, channel: socket.socket) -> None:
             task.cancel()
 
 
-async def _hear(reader: asyncio.StreamReader, control: Control) -> None:
-    """Pass on what the supervisor says; its end is an order to stop."""
-    while await reader.readline() == LEAVE:
+async def _hear(reader: asyncio.StreamReader, control: Control, folder: Path) -> None:
+    """Pass on what the supervisor says; where it was killed, stop and clear its *folder* away."""
+    while (said := await reader.readline()) == LEAVE:
         control.leave()
     control.stop()
+    if not said:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _say(writer: asyncio.StreamWriter, control: Control) -> None:
