@@ -12,6 +12,8 @@ from storage.positions import Moment, Place, Position, Snapshot, moment, through
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from storage.ledger_days import Days
+
 ROWS_AT_ONCE = 500  # of the ledger
 NEAR: Moment = 1_000_000  # extents with less between them are one
 # Of the times that one query looks through, if they are of more than one extent: records of
@@ -21,14 +23,17 @@ KNOWN_AT_MOST = 16
 
 # Without records, a row tells of some that were moved to other times.
 # Two conditions, each with its way into the index: however old the oldest running transaction
-# is, those that were read since aren't looked at.
+# is, those that were read since aren't looked at. Of the partitions only those matter that the
+# position has not seen to their end.
 LEDGER = f"""
 SELECT xid, records, timestamptz_send(min_timestamp), timestamptz_send(max_timestamp) FROM (
     (SELECT * FROM ledger WHERE xid >= $1::xid8 AND xid < $3::xid8 AND xid <> ALL ($4::xid8[])
-        AND records > 0 AND min_timestamp <= max_timestamp ORDER BY xid LIMIT {ROWS_AT_ONCE})
+        AND received_at >= $5 AND records > 0 AND min_timestamp <= max_timestamp
+        ORDER BY xid LIMIT {ROWS_AT_ONCE})
     UNION ALL
     (SELECT * FROM ledger WHERE xid = ANY ($2::xid8[]) AND xid < $3::xid8
-        AND xid <> ALL ($4::xid8[]) AND records > 0 AND min_timestamp <= max_timestamp
+        AND xid <> ALL ($4::xid8[])
+        AND received_at >= $5 AND records > 0 AND min_timestamp <= max_timestamp
         ORDER BY xid LIMIT {ROWS_AT_ONCE})
 ) l ORDER BY xid LIMIT {ROWS_AT_ONCE}
 """
@@ -78,7 +83,8 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
 class Ledger:
     """Finds what to read next; remembers the extents of large transactions."""
 
-    def __init__(self) -> None:
+    def __init__(self, days: Days) -> None:
+        self._days = days
         self._known: dict[int, list[Extent]] = {}
 
     async def reach(
@@ -89,7 +95,10 @@ class Ledger:
             xid = position.within.xid
             return await self._single(connection, position, xid, records, position.seen.plus(xid))
         seen = position.seen
-        rows = await connection.fetch(LEDGER, seen.xmax, seen.running, upto.xmax, upto.running)
+        start = self._days.start(seen)
+        rows = await connection.fetch(
+            LEDGER, seen.xmax, seen.running, upto.xmax, upto.running, start
+        )
         found = [
             (xid, [Extent(row[1], moment(row[2]), moment(row[3])) for row in group])
             for xid, group in itertools.groupby(rows, key=lambda row: row[0])

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from storage import filters, stored
+from storage import filters, ledger_days, stored
 from storage import positions as p
 from storage.entries import SELECTED, Entry, entry
 from storage.errors import Rejected, translated
 from storage.extents import Ledger
 from storage.layout import PARTITIONS
+from storage.ledger_days import Days
 from storage.pages import BYTES
 from storage.positions import Place, Position, Snapshot
 from storage.roll_ups import STILL
@@ -41,6 +42,7 @@ SET LOCAL statement_timeout = '5min';
 SET LOCAL plan_cache_mode = force_custom_plan;
 SET LOCAL enable_seqscan = off;
 SET LOCAL enable_material = off;
+{ledger_days.STILL};
 {STILL}
 """
 TIMEOUT = 30.0  # seconds until there is a connection
@@ -62,8 +64,9 @@ SELECT coalesce(sum(records), 0)::bigint,
         / nullif(sum(reltuples), 0), 0)
     FROM pg_class WHERE reltuples > 0 AND relkind = 'r' AND oid IN (SELECT partition FROM {}))
 FROM (
-    SELECT records, received_at FROM ledger WHERE xid >= $1::xid8
-    UNION ALL SELECT records, received_at FROM ledger WHERE xid = ANY ($2::xid8[])
+    SELECT records, received_at FROM ledger WHERE xid >= $1::xid8 AND received_at >= $3
+    UNION ALL SELECT records, received_at FROM ledger
+    WHERE xid = ANY ($2::xid8[]) AND received_at >= $3
 ) unread
 """.format(f"({PARTITIONS}) partitions")
 
@@ -134,7 +137,8 @@ class Follower:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._ledger = Ledger()
+        self._days = Days()
+        self._ledger = Ledger(self._days)
         self._interned = Interned()
 
     async def stored(
@@ -240,13 +244,16 @@ class Follower:
     async def lag(self, position: Position) -> Lag:
         """Tell how much follows *position*: a third of a second for a million transactions."""
         with translated():
-            row: Any = await self._pool.fetchrow(LAG, position.seen.xmax, position.seen.running)
+            row: Any = await self._pool.fetchrow(
+                LAG, position.seen.xmax, position.seen.running, self._days.start(position.seen)
+            )
         records = max(row[0] - (position.within.read if position.within else 0), 0)
         return Lag(records, int(records * row[2]), max(row[1], 0.0) if records else 0.0)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Any]:
         with translated():
+            await self._days.look(self._pool)
             async with self._pool.acquire(timeout=TIMEOUT) as connection:
                 await connection.execute(BEGIN)
                 try:

@@ -65,6 +65,10 @@ CREATE TABLE ledger_dropped (
     records  bigint NOT NULL
 );
 
+-- When the row was written, and not when its transaction began: who follows can then tell
+-- when all of a day is there.
+ALTER TABLE ledger ALTER received_at SET DEFAULT clock_timestamp();
+
 COMMENT ON TABLE destinations IS 'where records are sent on, and how far that has come';
 COMMENT ON COLUMN destinations.position IS 'which transactions are settled; see docs/following.md';
 COMMENT ON COLUMN destinations.epoch IS 'raised by each new holder; an older one records nothing';
@@ -93,3 +97,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them; what is sent on begins anew."""
     op.execute("DROP TABLE dead_letters, replays, destinations, ledger_dropped")
+    op.execute("ALTER TABLE ledger ALTER received_at SET DEFAULT now()")

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from storage import database as storage_database
-from storage import destinations, extents, partitions, roll_ups, stored
+from storage import destinations, extents, ledger_days, partitions, roll_ups, stored
 from storage.follower import Follower, Foreign
 from storage.positions import BEGINNING, Position, Snapshot
 from storage.records import Resource, Scope
@@ -259,12 +259,52 @@ async def test_more_of_the_ledger_than_is_looked_at(follower, pool):
     """
     A transaction with more rows in the ledger than are looked at once is read whole.
     """
+    messages = [str(n) for n in range(520)]
+    await run(pool, "first")
     async with pool.acquire() as connection, connection.transaction():
-        await connection.executemany(INSERT, [("2025-11-13 12:00:00Z", str(n)) for n in range(520)])
+        times = [f"2025-11-13 {n // 30:02}:00:00Z" for n in range(520)]
+        await connection.executemany(INSERT, zip(times, messages, strict=True))
     await run(pool, "last")
     found, _ = await walked(follower)
 
-    assert [*map(str, range(520)), "last"] == found
+    assert ["first", *messages, "last"] == found
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["over", "somebody still writes"])
+async def test_days_that_are_over(follower, pool, connections, monkeypatch, held):
+    """
+    Where a position has seen a day of the ledger to its end nobody looks there again, and a day
+    in which a transaction is still running has no end.
+    """
+    monkeypatch.setattr(ledger_days, "OFTEN", 0)
+    monkeypatch.setattr(ledger_days, "SELDOM", 0)
+    monkeypatch.setattr(ledger_days, "MARGIN", partitions.DAY)
+    late = connections[0].transaction()
+    await late.start()
+    await run(connections[0], "late")
+    for days in (3, 2):
+        await store(pool, record(msg=str(days)))
+        await pool.execute(
+            "UPDATE ledger SET received_at = received_at - $1::interval"
+            " WHERE received_at > now() - interval '1 day'",
+            days * partitions.DAY,
+        )
+    if not held:
+        await late.commit()
+    found, position = await walked(follower)
+    for _ in range(3):
+        await walked(follower, position)
+    start = follower._days.start(position.seen)
+    before = follower._days.start(position.seen.until(0))
+    if held:
+        await late.commit()
+    again, _ = await walked(follower)
+
+    assert (["3", "2"] if held else ["late", "3", "2"]) == found
+    assert start.year == (1 if held else start.year)
+    assert held or dt.timedelta() < dt.datetime.now(dt.UTC) - start < 2 * partitions.DAY
+    assert before < start or held
+    assert ["late", "3", "2"] == again
 
 
 async def test_bytes(follower, pool):
@@ -485,10 +525,8 @@ async def test_starts(follower, pool, connections):
     await store(pool, record(msg="b"))
     await store(pool, record(msg="c"))
 
-    assert (["b", "c"], await follower.now()) == (
-        (await walked(follower, before))[0],
-        await follower.now(),
-    )
+    assert ["b", "c"] == (await walked(follower, before))[0]
+    assert [] == (await walked(follower, await follower.now()))[0]
     assert ["b", "c"] == (await walked(follower, await follower.since(between)))[0]
     assert ["a", "b", "c"] == (await walked(follower, await follower.since(NOON)))[0]
     assert [] == (await walked(follower, await follower.since(between + HOUR)))[0]
