@@ -18,6 +18,7 @@ from collector.api import Api, forwarders
 from collector.body import InFlight
 from collector.correlation import Correlation
 from collector.forwarding.forwarders import forwarding
+from collector.forwarding.pace import Courtesy
 from collector.housekeeping import Chore, housekeeping
 from collector.pipeline import pipeline
 from collector.server import Listener, listening
@@ -60,18 +61,21 @@ async def work(
     Raises:
         Unavailable: the database cannot be reached at the start.
     """
+    courtesy = Courtesy()
     # The house is in order before the first request, and left to others before the last.
     async with AsyncExitStack() as requests, AsyncExitStack() as house:
         if keeps:
-            await house.enter_async_context(keeping(config, place.dsn))
+            await house.enter_async_context(keeping(config, place.dsn, courtesy))
         if collects:
-            await requests.enter_async_context(collecting(config, place, control))
+            await requests.enter_async_context(collecting(config, place, control, courtesy))
         control.ready.set()
         await control.told.wait()
 
 
 @asynccontextmanager
-async def collecting(config: Config, place: Place, control: Control) -> AsyncIterator[None]:
+async def collecting(
+    config: Config, place: Place, control: Control, courtesy: Courtesy
+) -> AsyncIterator[None]:
     """
     Take records in and answer questions inside the block.
 
@@ -93,6 +97,7 @@ async def collecting(config: Config, place: Place, control: Control) -> AsyncIte
             telemetry.commit_seconds.observe(seconds)
             telemetry.commit_records.observe(records)
             board.committed()
+            courtesy.took(records)
 
         log_writer = await stack.enter_async_context(
             writer.writing(pool, _writer_config(postgres), committed)
@@ -122,7 +127,7 @@ async def collecting(config: Config, place: Place, control: Control) -> AsyncIte
 
 
 @asynccontextmanager
-async def keeping(config: Config, dsn: str) -> AsyncIterator[None]:
+async def keeping(config: Config, dsn: str, courtesy: Courtesy) -> AsyncIterator[None]:
     """
     Keep house inside the block: do what has to be done again and again, beside requests.
 
@@ -131,7 +136,7 @@ async def keeping(config: Config, dsn: str) -> AsyncIterator[None]:
     async with (
         database.connected(dsn, size=KEEPERS) as pool,
         housekeeping(_chores(pool, config.store)),
-        forwarding(config.forwarders, dsn),
+        forwarding(config.forwarders, dsn, courtesy),
     ):
         yield
 

@@ -38,8 +38,8 @@ TOO_OLD = "older than max_age"
 
 # Commits an outcome with its position, or raises.
 Record: TypeAlias = "Callable[[Outcome], Awaitable[None]]"
-# Returns when something has been committed since the last time, or after so many seconds.
-Wake: TypeAlias = "Callable[[float], Awaitable[object]]"
+# Returns when something has been committed since the last time, and True; or after so many seconds.
+Wake: TypeAlias = "Callable[[float], Awaitable[bool]]"
 
 
 class Feed:
@@ -67,6 +67,7 @@ class Feed:
         self.position = position  # of what has been read
         self._handed_on = position  # of that, what is recorded or will be
         self._upto = upto
+        self._at_end = False  # of the table, when it was read
         self._pace = Pace(settings.rate_limit)
         self._courtesy = courtesy
         self._ending = asyncio.Event()
@@ -133,20 +134,16 @@ class Feed:
     async def _next(self) -> StoredPiece | None:
         """Read the next batch when it is due; None at the end."""
         while True:
+            if self._at_end and not self._upto and await self._waited():
+                return None
             piece = await self._piece()
-            moved = piece.position != self.position
-            if piece.more or (self._upto and moved):
+            self._at_end = not piece.more
+            if piece.position != self.position:
                 return piece
             if self._upto:
                 return None
-            if piece.rows:
-                # Others may come, and the same read again has them too.
-                await self._ended(self._settings.batch.timeout)
-                return await self._piece()
-            if moved or self._handed_on != self.position:
+            if self._handed_on != self.position:
                 return piece
-            if await self._woken():
-                return None
 
     async def _piece(self) -> StoredPiece:
         return await self._follower.stored(
@@ -158,22 +155,17 @@ class Feed:
             upto=self._upto,
         )
 
-    async def _ended(self, seconds: float) -> bool:
-        """Wait, and tell whether this has been told to end meanwhile."""
+    async def _waited(self) -> bool:
+        """Wait for a batch that is worth reading; tell whether this has been told to end."""
+        waking = asyncio.ensure_future(self._wake(POLL))
+        ending = asyncio.ensure_future(self._ending.wait())
         try:
-            async with asyncio.timeout(seconds):
-                return await self._ending.wait()
-        except TimeoutError:
-            return False
-
-    async def _woken(self) -> bool:
-        """Wait for a commit, and tell whether this has been told to end meanwhile."""
-        waits = [asyncio.ensure_future(each) for each in (self._wake(POLL), self._ending.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((waking, ending), return_when=asyncio.FIRST_COMPLETED)
+            if waking.done() and waking.result():  # others may come, to be read with the first
+                await asyncio.wait((ending,), timeout=self._settings.batch.timeout)
         finally:
-            for each in waits:
-                each.cancel()
+            waking.cancel()
+            ending.cancel()
         return self._ending.is_set()
 
     def _fresh(self, rows: Sequence[Stored], outcome: Outcome) -> list[Stored]:

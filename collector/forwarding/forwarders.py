@@ -28,13 +28,17 @@ MOST_READERS = 3  # connections that the records are read on
 
 @asynccontextmanager
 async def forwarding(
-    forwarders: Mapping[str, Forwarder], dsn: str, catalog: Catalog | None = None
+    forwarders: Mapping[str, Forwarder],
+    dsn: str,
+    courtesy: Courtesy | None = None,
+    catalog: Catalog | None = None,
 ) -> AsyncIterator[None]:
     """
     Send to the destinations *forwarders* inside the block, those that no other process sends to.
 
     At its end what is under way has a few seconds; what isn't recorded then is sent again next
-    time. A destination that is new begins where its settings say.
+    time. A destination that is new begins where its settings say. *courtesy* knows of requests
+    that have the same event loop.
 
     Raises:
         Unavailable: the database cannot be reached at the start.
@@ -54,7 +58,7 @@ async def forwarding(
             readers=readers,
             follower=Follower(readers),
             board=board,
-            courtesy=Courtesy(),
+            courtesy=courtesy or Courtesy(),
             holder=f"{socket.gethostname()}:{os.getpid()}",
         )
         catalog = catalog or Catalog()

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOOKS = 0.1  # seconds between two looks at how busy we are
-BUSY = 0.8  # of the time of a processor; then requests may have to wait for us
-LEAST_PAUSE, MOST_PAUSE = 0.005, 0.25  # seconds for `BATCH` records
+BUSY = 1_000  # records a second that are taken in; below it nobody waits for us
+LATE = 0.001  # seconds that a turn of the event loop may take
+LEAST_PAUSE, MOST_PAUSE = 0.005, 0.35  # seconds for `BATCH` records
 BATCH = 1_000
 
 
@@ -37,30 +38,38 @@ class Courtesy:
     """
     Lets requests go first where they share an event loop with what is sent.
 
-    As long as the loop's thread is busy nearly all the time, pauses get longer, down to `BATCH`
-    records in `MOST_PAUSE` for each destination; else they get shorter, down to none. What waits
-    meanwhile is in the table.
+    As long as records are taken in and the loop is late, there are longer and longer pauses, up
+    to `MOST_PAUSE` for `BATCH` records of all destinations together; else shorter ones, and none
+    at last. What waits meanwhile is in the table.
     """
 
-    def __init__(
-        self,
-        clock: Callable[[], float] = time.monotonic,
-        worked: Callable[[], float] = time.thread_time,
-    ) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._worked = worked
-        self._seen = (clock(), worked())
+        self._taken = 0
+        self._looked = clock()
+        self._free = 0.0
         self.seconds = 0.0  # the pause for `BATCH` records
+
+    def took(self, records: int) -> None:
+        """Say that *records* were taken in."""
+        self._taken += records
 
     async def pause(self, records: int) -> None:
         """Wait before *records* more are sent, if need be."""
-        now, worked = self._clock(), self._worked()
-        passed = now - self._seen[0]
+        passed = self._clock() - self._looked
         if passed >= LOOKS:
-            if worked - self._seen[1] > BUSY * passed:
+            rate, self._taken, self._looked = self._taken / passed, 0, self._clock()
+            if rate > BUSY and await self._late():
                 self.seconds = min(max(2 * self.seconds, LEAST_PAUSE), MOST_PAUSE)
             else:
                 self.seconds = self.seconds / 2 if self.seconds > LEAST_PAUSE else 0.0
-            self._seen = (now, worked)
         if self.seconds:
-            await asyncio.sleep(self.seconds * records / BATCH)
+            now = self._clock()
+            self._free = max(self._free, now) + self.seconds * records / BATCH
+            await asyncio.sleep(self._free - now)
+
+    async def _late(self) -> bool:
+        """Tell whether who waits for the event loop waits for long."""
+        start = self._clock()
+        await asyncio.sleep(LATE)
+        return self._clock() - start > 2 * LATE

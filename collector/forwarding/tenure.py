@@ -209,7 +209,7 @@ class Tenure:
             self._source.follower,
             self._settlement(),
             functools.partial(self._record_replay, replay.id),
-            asyncio.sleep,
+            self._notices.changed,
             self._source.courtesy,
             position=replay.position,
             upto=replay.upto,

@@ -65,7 +65,7 @@ def settings(url, **changes):
 
 
 def sending(database, url, **changes):
-    return forwarding({NAME: settings(url, **changes)}, database, CATALOG)
+    return forwarding({NAME: settings(url, **changes)}, database, catalog=CATALOG)
 
 
 def lines(sink):

@@ -100,11 +100,16 @@ def feed(table, destination, ledger, *, upto=None, **changes):
         table,
         settlement,
         ledger.record,
-        asyncio.sleep,
-        Courtesy(worked=lambda: 0.0),
+        woken,
+        Courtesy(),
         position=ledger.position,
         upto=upto,
     )
+
+
+async def woken(_seconds):
+    await asyncio.sleep(0.001)
+    return True
 
 
 async def test_records_go_in_batches_and_the_position_follows():
@@ -196,7 +201,6 @@ async def test_new_records_are_waited_for_and_go_together():
     """
     table, destination, ledger = Table(), Destination(), Ledger()
     live = feed(table, destination, ledger, batch=Batch(max_records=10, timeout=0.1))
-    live._wake = lambda _seconds: asyncio.sleep(0.001)
     running = asyncio.create_task(live.run())
     for n in range(5):
         await asyncio.sleep(0.005)

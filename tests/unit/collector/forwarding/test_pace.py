@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from collector.forwarding.pace import MOST_PAUSE, Courtesy, Pace
+from collector.forwarding.pace import LATE, LEAST_PAUSE, MOST_PAUSE, Courtesy, Pace
 
 
 @pytest.fixture(name="slept")
@@ -36,27 +36,56 @@ async def test_the_rate_is_kept(slept):
     assert [0, 0.5, 0] == slept
 
 
-async def test_requests_go_first(slept):
+async def test_requests_go_first(monkeypatch):
     """
-    While the processor is busy pauses get longer, up to a limit, by how many records are sent;
-    when it is not they get shorter, until there are none.
+    While records are taken in and the event loop is late, pauses get longer, up to a limit, by how
+    many records are sent; else they get shorter, until there are none. Where nobody sends us
+    anything there are none.
     """
-    now = worked = 0.0
-    courtesy = Courtesy(lambda: now, lambda: worked)
+    now, late = 0.0, True
+    slept = []
+    courtesy = Courtesy(lambda: now)
 
-    async def passed(seconds, share):
-        nonlocal now, worked
+    async def sleep(seconds):
+        nonlocal now
+        if seconds == LATE:
+            now += seconds * (5 if late else 1)
+        else:
+            slept.append(round(seconds, 6))
+
+    async def passed(seconds, taken):
+        nonlocal now
         now += seconds
-        worked += seconds * share
-        before = len(slept)
+        courtesy.took(taken)
+        slept.append(0)
         await courtesy.pause(500)
-        return slept[before] if len(slept) > before else 0
+        now += 10  # the pause is over
+        return slept[-1]
 
-    assert 0 == await passed(1, 0.7)
-    growing = [await passed(0.1, 0.95) for _ in range(8)]
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    assert 0 == await passed(1, 100)
+    growing = [await passed(0.1, 100_000) for _ in range(9)]
     assert growing == sorted(growing)
-    assert (0.0025, MOST_PAUSE / 2) == (growing[0], growing[-1])
-    assert MOST_PAUSE / 2 == await passed(0.01, 0)  # too early to tell
-    shrinking = [await passed(0.1, 0.3) for _ in range(8)]
+    assert (LEAST_PAUSE / 2, MOST_PAUSE / 2) == (growing[0], growing[-1])
+    late = False
+    shrinking = [await passed(0.1, 100_000) for _ in range(9)]
     assert shrinking == sorted(shrinking, reverse=True)
     assert 0 == shrinking[-1]
+
+
+async def test_all_destinations_share_the_pauses(monkeypatch):
+    """
+    However many destinations there are, all together send no more than one would.
+    """
+    courtesy = Courtesy(lambda: 0.0)
+    courtesy.seconds = 0.2
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    for _ in range(3):
+        await courtesy.pause(500)
+
+    assert [0.1, 0.2, 0.3] == [round(seconds, 6) for seconds in slept]
