@@ -18,6 +18,7 @@ from collector.api.parquet import Parquet
 from collector.api.responses import FORWARDERS, PREFIX
 from collector.receivers import otlp, pixsim
 from storage.entries import Entry
+from storage.saved_views import SavedView
 from storage.sealing import TextIndex
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
@@ -289,7 +290,7 @@ OPERATIONS = (
         summary="Save a view of the page, in the place of the one with its name",
         in_path=v.Named,
         body=v.Wanted,
-        answer=v.SavedView,
+        answer=SavedView,
         failures=_BODY | {400: "the body is no JSON, or there are 1,000 views"} | _WRONG | _AWAY,
     ),
     Operation(
@@ -297,7 +298,7 @@ OPERATIONS = (
         path=f"{v.PATH}/{{name}}",
         summary="Delete a saved view",
         in_path=v.Named,
-        answer=v.SavedView,
+        answer=SavedView,
         failures={404: "there is no such view"} | _WRONG | _AWAY,
     ),
     Operation(
