@@ -76,7 +76,7 @@ class Following:
                 yield event
         async with self._hub.joined(self._search) as feed:
             if self._from_now:
-                self._position = await self._hub.now()
+                self._position = self._hub.position
                 self._from_now = False
             else:  # what has come before we joined
                 async for event in self._alone():

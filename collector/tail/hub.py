@@ -59,10 +59,10 @@ class Hub:
     @asynccontextmanager
     async def joined(self, search: Search) -> AsyncIterator[Feed]:
         """
-        Feed what is stored from now on, inside the block.
+        Feed what comes after `position`, as it is when the block begins.
 
-        Whatever a snapshot that is taken there doesn't see comes through the feed; of what it
-        sees some may come too.
+        Whatever is read in the block by somebody else, all that is committed later comes through
+        the feed, and some of what is read may come too.
         """
         feed = Feed(search)
         # The piece that is being read is without this search, and has a snapshot of its own.
@@ -79,10 +79,6 @@ class Hub:
                 self._task = self.trouble = None
                 task.cancel()
                 await asyncio.wait((task,))
-
-    async def now(self) -> Position:
-        """Give the position after all that is stored."""
-        return await self._reading.now()
 
     async def since(self, time: dt.datetime) -> Position:
         """Give the position before what the collector has received from *time* on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 
 import pytest
@@ -161,3 +162,39 @@ def test_export_that_is_refused_leaves_no_file(run, tmp_path):
     assert 2 == code
     assert "did you mean `level`" in errors
     assert not (tmp_path / "logs").exists()
+
+
+def test_tail_shows_what_is_stored_until_it_is_told_to_stop(shared):
+    """
+    `tail` shows records as they come; Ctrl-C ends it with 130 and a word on how to go on, and an
+    output that nobody reads any more ends it without one.
+    """
+    url = ("--url", shared.native)
+    following = [
+        subprocess.Popen(
+            [COMMAND, "tail", "request_id:tail-1", "--since", "1h", *form, *url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for form in ([], ["--json"])
+    ]
+    send(shared, {"msg": "first", "request_id": "tail-1"}, {"msg": "no"})
+    plain, objects = (each.stdout.readline() for each in following)
+    for each in following[1:]:
+        each.stdout.close()
+    send(shared, {"msg": "second", "request_id": "tail-1"})
+    more = following[0].stdout.readline()
+    following[0].send_signal(signal.SIGINT)
+    errors = [each.stderr.read() for each in following]
+    codes = [each.wait(10) for each in following]
+    following[0].stdout.close()
+    for each in following:
+        each.stderr.close()
+
+    assert plain.endswith("api first request_id=tail-1\n")
+    assert "first" == json.loads(objects)["msg"]
+    assert more.endswith("api second request_id=tail-1\n")
+    assert [130, 0] == codes
+    assert errors[0].startswith("to go on from here: --from ")
+    assert (1, "") == (errors[0].count("\n"), errors[1])
