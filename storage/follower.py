@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  msgspec reads the annotations
 from contextlib import asynccontextmanager
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -73,6 +74,7 @@ FROM (
 # Columns before those of the record.
 WANTED, LAST, NUMBER, PLACE, XID, MOMENT, ID = range(7)
 BEHIND = 7
+_PLACED = itemgetter(XID, MOMENT, ID, NUMBER)  # quicker than four times from the row
 
 
 class Foreign(Rejected):
@@ -299,11 +301,8 @@ async def _read(
     )
     former = reach.after.read if reach.after else 0
     after = [
-        Position(
-            reach.before[row[XID]],
-            Place(row[XID], p.moment(row[MOMENT]), row[ID], former + row[NUMBER]),
-        )
-        for row in rows
+        Position(reach.before[xid], Place(xid, p.moment(moment), number, former + place))
+        for xid, moment, number, place in map(_PLACED, rows)
     ]
     passed: int = rows[-1][PLACE] if rows else 0
     ended = not rows or (rows[-1][LAST] and not (reach.along and passed == records))
