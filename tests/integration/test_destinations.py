@@ -201,3 +201,26 @@ async def test_commits_wake_other_processes(pool, database):
         assert await follower.changed(0)
         assert await other.changed()
         assert not await follower.changed(0)
+
+
+async def test_notices_survive_a_lost_connection(pool, database):
+    """
+    Who waits looks by itself in the end, and hears again once the connection is made anew.
+    """
+    killer = await asyncpg.connect(database)
+    async with notices.running(pool) as ours, notices.running(pool) as theirs:
+        other = theirs.notices()
+        for killed in (False, True):
+            if killed:
+                await killer.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            async with asyncio.timeout(20):
+                while not await other.changed(0.1):
+                    ours.committed()
+        await asyncio.sleep(2 * notices.APART)
+        await other.changed(0)
+
+        assert not await other.changed(1_000)
+    await killer.close()
