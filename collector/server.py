@@ -112,8 +112,8 @@ async def listening(
                 for one in there:
                     await web.SockSite(runner, one, backlog=sockets.BACKLOG).start()
             else:
-                serve = cast("web.Server", runner.server)
-                taking += [sockets.Taking(one, serve, connections, balance) for one in there]
+                serve = _counted(cast("web.Server", runner.server), balance)
+                taking += [sockets.Taking(one, serve, balance) for one in there]
         yield urls
     finally:
         for each in taking:
@@ -155,6 +155,19 @@ def _by_endpoint(listeners: Iterable[Listener]) -> dict[str, list[Listener]]:
     for listener in listeners:
         found.setdefault(listener.server.endpoint, []).append(listener)
     return found
+
+
+def _counted(server: web.Server, balance: Balance) -> web.Server:
+    """Let *server* tell *balance* when a connection has ended."""
+    ended = server.connection_lost
+
+    def connection_lost(handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        balance.took(-1)
+        ended(handler, exc)
+
+    server.connection_lost = connection_lost  # type: ignore[method-assign]  # it has no hook
+    balance.begin()
+    return server
 
 
 def _runner(app: web.Application, shutdown_timeout: float) -> web.AppRunner:

@@ -96,10 +96,19 @@ class Balance:
             self._counts = memoryview(mmap.mmap(opened.fileno(), 0)).cast("i")
         self._place = place
 
-    def ahead(self, connections: int) -> int:
-        """Tell how many more *connections* this process has than the one with the fewest."""
-        self._counts[self._place] = connections
-        return connections - min(self._counts)
+    def ahead(self) -> int:
+        """Tell how many more this process has than the one with the fewest."""
+        return self._counts[self._place] - min(self._counts)
+
+    def begin(self) -> None:
+        """Say that this process takes connections, from now on."""
+        if self._counts[self._place] == AWAY:
+            self._counts[self._place] = 0
+
+    def took(self, number: int = 1) -> None:
+        """Count connections that were taken, or with -1 one that has ended."""
+        if self._counts[self._place] != AWAY:
+            self._counts[self._place] += number
 
     def away(self, place: int | None = None) -> None:
         """Say that a process, this one or that of *place*, takes no more."""
@@ -111,22 +120,16 @@ class Taking:
     Takes connections from *sock*, which other processes take from too.
 
     The loop's own server takes as many as there are at once; this one leaves them to a process
-    that has fewer, for a moment.
+    that has fewer, for a moment. Who sees the end of a connection tells *balance*.
     """
 
     def __init__(
-        self,
-        sock: socket.socket,
-        protocol: Callable[[], asyncio.BaseProtocol],
-        connections: Callable[[], int],
-        balance: Balance,
+        self, sock: socket.socket, protocol: Callable[[], asyncio.BaseProtocol], balance: Balance
     ) -> None:
-        self._sock, self._protocol = sock, protocol
-        self._connections, self._balance = connections, balance
+        self._sock, self._protocol, self._balance = sock, protocol, balance
         self._loop = asyncio.get_running_loop()
         self._taken: set[asyncio.Task[object]] = set()
         self._pause: asyncio.TimerHandle | None = None
-        self._balance.ahead(self._connections())
         self._loop.add_reader(sock, self._arrived)
 
     def close(self) -> None:
@@ -138,8 +141,7 @@ class Taking:
         self._balance.away()
 
     def _arrived(self) -> None:
-        ahead = self._balance.ahead(self._connections() + len(self._taken))
-        if ahead > 0:
+        if (ahead := self._balance.ahead()) > 0:
             self._wait(min(ahead * PAUSE, LONGEST_PAUSE))
         else:
             self._take()
@@ -163,8 +165,14 @@ class Taking:
             self._wait(EXHAUSTED_PAUSE)
             return
         connection.setblocking(False)
+        self._balance.took()
         task = self._loop.create_task(
             self._loop.connect_accepted_socket(self._protocol, connection)
         )
         self._taken.add(task)
-        task.add_done_callback(self._taken.discard)
+        task.add_done_callback(self._connected)
+
+    def _connected(self, task: asyncio.Task[object]) -> None:
+        self._taken.discard(task)
+        if task.cancelled() or task.exception():  # who connected has gone already
+            self._balance.took(-1)
