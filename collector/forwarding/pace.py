@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 
 LOOKS = 0.1  # seconds between two looks at how busy we are
 BUSY = 1_000  # records a second that are taken in; below it nobody waits for us
-LATE = 0.001  # seconds that a turn of the event loop may take
-LEAST_PAUSE, MOST_PAUSE = 0.005, 0.35  # seconds for `BATCH` records
-BATCH = 1_000
+TURNS, LATE = 10, 0.002  # so many turns of an event loop that is in time take less, in seconds
+# Of the records that are taken in, how many are sent at the same time where both cannot be. Each
+# costs about as much as one that is taken in.
+SHARE = 0.12
+FIRST = 1 / 64  # of the longest pause
 
 
 class Pace:
@@ -38,9 +40,9 @@ class Courtesy:
     """
     Lets requests go first where they share an event loop with what is sent.
 
-    As long as records are taken in and the loop is late, there are longer and longer pauses, up
-    to `MOST_PAUSE` for `BATCH` records of all destinations together; else shorter ones, and none
-    at last. What waits meanwhile is in the table.
+    As long as records are taken in and the loop is late, there are longer and longer pauses,
+    until all destinations together have a `SHARE` of what is taken in; else shorter ones, and
+    none at last. What waits meanwhile is in the table.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,7 +50,8 @@ class Courtesy:
         self._taken = 0
         self._looked = clock()
         self._free = 0.0
-        self.seconds = 0.0  # the pause for `BATCH` records
+        self._rate = 0.0  # of records that are taken in
+        self._length = 0.0  # of pauses, from 0 to 1
 
     def took(self, records: int) -> None:
         """Say that *records* were taken in."""
@@ -56,20 +59,26 @@ class Courtesy:
 
     async def pause(self, records: int) -> None:
         """Wait before *records* more are sent, if need be."""
-        passed = self._clock() - self._looked
-        if passed >= LOOKS:
-            rate, self._taken, self._looked = self._taken / passed, 0, self._clock()
-            if rate > BUSY and await self._late():
-                self.seconds = min(max(2 * self.seconds, LEAST_PAUSE), MOST_PAUSE)
-            else:
-                self.seconds = self.seconds / 2 if self.seconds > LEAST_PAUSE else 0.0
-        if self.seconds:
+        await self._look()
+        if self._length:
             now = self._clock()
-            self._free = max(self._free, now) + self.seconds * records / BATCH
+            self._free = max(self._free, now) + self._length * records / (SHARE * self._rate)
             await asyncio.sleep(self._free - now)
+
+    async def _look(self) -> None:
+        start = self._clock()
+        if (passed := start - self._looked) < LOOKS:
+            return
+        rate, self._taken, self._looked = self._taken / passed, 0, start
+        if rate > BUSY and await self._late():
+            self._rate = rate
+            self._length = min(max(2 * self._length, FIRST), 1.0)
+        else:
+            self._length = self._length / 2 if self._length > FIRST else 0.0
 
     async def _late(self) -> bool:
         """Tell whether who waits for the event loop waits for long."""
         start = self._clock()
-        await asyncio.sleep(LATE)
-        return self._clock() - start > 2 * LATE
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        return self._clock() - start > LATE

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from collector.forwarding.pace import LATE, LEAST_PAUSE, MOST_PAUSE, Courtesy, Pace
+from collector.forwarding.pace import FIRST, SHARE, Courtesy, Pace
 
 
 @pytest.fixture(name="slept")
@@ -38,9 +38,9 @@ async def test_the_rate_is_kept(slept):
 
 async def test_requests_go_first(monkeypatch):
     """
-    While records are taken in and the event loop is late, pauses get longer, up to a limit, by how
-    many records are sent; else they get shorter, until there are none. Where nobody sends us
-    anything there are none.
+    While records are taken in and the event loop is late, pauses get longer, until what is sent is
+    a small share of what is taken in; else they get shorter, until there are none. Where nobody
+    sends us anything there are none.
     """
     now, late = 0.0, True
     slept = []
@@ -48,44 +48,40 @@ async def test_requests_go_first(monkeypatch):
 
     async def sleep(seconds):
         nonlocal now
-        if seconds == LATE:
-            now += seconds * (5 if late else 1)
+        if seconds:
+            slept.append(seconds)
         else:
-            slept.append(round(seconds, 6))
+            now += 0.001 if late else 0.00001
 
-    async def passed(seconds, taken):
+    async def passed(taken):
         nonlocal now
-        now += seconds
+        now += 1
         courtesy.took(taken)
         slept.append(0)
         await courtesy.pause(500)
-        now += 10  # the pause is over
-        return slept[-1]
+        now += 1000  # the pause is over
+        courtesy._looked = now
+        return round(slept[-1], 6)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    assert 0 == await passed(1, 100)
-    growing = [await passed(0.1, 100_000) for _ in range(9)]
+    assert 0 == await passed(100)
+    growing = [await passed(10_000) for _ in range(9)]
+    longest = round(500 / (SHARE * 10_000), 6)
     assert growing == sorted(growing)
-    assert (LEAST_PAUSE / 2, MOST_PAUSE / 2) == (growing[0], growing[-1])
+    assert (round(longest * FIRST, 6), longest) == (growing[0], growing[-1])
     late = False
-    shrinking = [await passed(0.1, 100_000) for _ in range(9)]
+    shrinking = [await passed(10_000) for _ in range(9)]
     assert shrinking == sorted(shrinking, reverse=True)
     assert 0 == shrinking[-1]
 
 
-async def test_all_destinations_share_the_pauses(monkeypatch):
+async def test_all_destinations_share_the_pauses(slept):
     """
     However many destinations there are, all together send no more than one would.
     """
     courtesy = Courtesy(lambda: 0.0)
-    courtesy.seconds = 0.2
-    slept = []
-
-    async def sleep(seconds):
-        slept.append(seconds)
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
+    courtesy._length, courtesy._rate = 1.0, 10_000
     for _ in range(3):
-        await courtesy.pause(500)
+        await courtesy.pause(120)
 
     assert [0.1, 0.2, 0.3] == [round(seconds, 6) for seconds in slept]
