@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
+import os
+import socket
+import subprocess
 import time
 
 import asyncpg
@@ -13,7 +17,7 @@ import requests
 
 from storage.records import COLUMNS
 from tests import postgres
-from tests.e2e.conftest import Collector, configuration, starting
+from tests.e2e.conftest import Collector, configuration, free_port, starting
 from tests.unit.collector.otlp_messages import log_record, request
 
 FORWARDERS = """
@@ -23,6 +27,16 @@ FORWARDERS = """
     batch: {{max_records: 100, timeout: 0.1}}
     max_request_body_size: 20000
   file/archive: {{folder: {folder}, start_at: beginning}}
+"""
+OTELCOL = """
+receivers:
+  otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{port}"}}}}}}
+exporters:
+  otlp_http: {{endpoint: "{url}"}}
+service:
+  telemetry: {{metrics: {{level: none}}}}
+  pipelines:
+    logs: {{receivers: [otlp], exporters: [otlp_http]}}
 """
 NATIVE = [
     {
@@ -121,17 +135,46 @@ def _second(server, tmp_path):
         yield database, start()
 
 
-def test_all_that_one_has_the_other_gets(database, second, tmp_path):
+@contextlib.contextmanager
+def opentelemetry_collector(url, folder):
+    """A Collector of OpenTelemetry's that passes on to *url* what it is sent; gives its URL."""
+    if (program := os.environ.get("PIXSIM_TEST_OTELCOL")) is None:
+        pytest.skip("PIXSIM_TEST_OTELCOL names no Collector with otlpreceiver and otlphttpexporter")
+    port, config = free_port(), folder / "otelcol.yaml"
+    config.write_text(OTELCOL.format(port=port, url=url))
+    with subprocess.Popen([program, "--config", config], stderr=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: listening(port))
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("between", ["nothing", "otelcol"])
+def test_all_that_one_has_the_other_gets(database, second, tmp_path, between):
     """
     What came by OTLP is in the table of the collector that it is forwarded to as in that of the
     first, column by column; what came otherwise has the same values in the same columns. Files
-    have the records that an export has.
+    have the records that an export has. A Collector of OpenTelemetry's in between changes nothing.
     """
     other, receiver = second
+    if between == "nothing":
+        forwarded(database, other, receiver.otlp, tmp_path)
+    else:
+        with opentelemetry_collector(receiver.otlp, tmp_path) as url:
+            forwarded(database, other, url, tmp_path)
+
+
+def forwarded(database, other, url, tmp_path):
     folder = tmp_path / "archive"
     config = tmp_path / "config.yaml"
     text = configuration(f'dsn: "{database}"')
-    forwarders = FORWARDERS.format(url=receiver.otlp, folder=folder)
+    forwarders = FORWARDERS.format(url=url, folder=folder)
     config.write_text(text.replace("extensions:", forwarders.strip("\n") + "\nextensions:"))
     sender = Collector(config)
     try:
