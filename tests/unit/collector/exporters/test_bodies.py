@@ -383,7 +383,7 @@ def test_a_body_above_the_limit_is_halved(name, most):
     assert isinstance(encoded(ENCODERS[name](), *records), Split)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(records=st.lists(any_stored(), min_size=1, max_size=4))
 def test_any_record_makes_a_body_that_is_taken(records):
     """
