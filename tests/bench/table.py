@@ -32,7 +32,8 @@ async def fill(dsn, rows):
     start = dt.datetime.now(dt.UTC) - dt.timedelta(days=DAYS)
     async with database.connected(dsn, size=4, init=encoding.prepare) as pool:
         await partitions.maintain(pool, start.date(), ahead=DAYS + 1)
-        async with writer.writing(pool, writer.WriterConfig(), lambda *_: None) as log_writer:
+        config = writer.WriterConfig(commit_timeout=600)  # the machine may be busy
+        async with writer.writing(pool, config, lambda *_: None) as log_writer:
             for done in range(0, rows, STEP):
                 begin = start + dt.timedelta(seconds=done * step)
                 found = list(records(min(STEP, rows - done), begin, done // STEP, step))
