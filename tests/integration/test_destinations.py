@@ -203,10 +203,12 @@ async def test_commits_wake_other_processes(pool, database):
         assert not await follower.changed(0)
 
 
-async def test_notices_survive_a_lost_connection(pool, database):
+async def test_notices_survive_a_lost_connection(pool, database, monkeypatch):
     """
     Who waits looks by itself in the end, and hears again once the connection is made anew.
     """
+    monkeypatch.setattr(notices, "AGAIN", 0.05)
+    monkeypatch.setattr(notices, "POLL", 0.3)
     killer = await asyncpg.connect(database)
     async with notices.running(pool) as ours, notices.running(pool) as theirs:
         other = theirs.notices()

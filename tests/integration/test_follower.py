@@ -178,7 +178,7 @@ async def test_any_interleaving(follower, pool, connections, seed):
     services = Services(connections, rng)
     stored, read, position = [], [], BEGINNING
     positions = []  # each with how many were read before it
-    for step in range(100):
+    for step in range(70):
         await services.act()
         if step % 10 == 0:
             names = [f"{step}.{n}" for n in range(rng.choice([1, 5, 20]))]
@@ -196,8 +196,8 @@ async def test_any_interleaving(follower, pool, connections, seed):
 
     committed = sorted(stored + services.committed)
     assert committed == sorted(read + rest)
-    for place, number in rng.sample(positions, 8):
-        later, _ = await walked(follower, place, records=rng.choice([4, 1_000]))
+    for place, number in rng.sample(positions, 5):
+        later, _ = await walked(follower, place, records=rng.choice([9, 1_000]))
         assert committed == sorted(read[:number] + later)
 
 
@@ -329,7 +329,7 @@ SEARCHES = [
 ]
 
 
-@pytest.mark.parametrize("size", [3, 1_000])
+@pytest.mark.parametrize("size", [7, 1_000])
 async def test_searches(follower, pool, size):
     """
     Several searches are answered by one reading, each record with the places of those it meets;
