@@ -90,7 +90,9 @@ UPDATE destinations SET state = $2, reason = $3, changed_at = now()
 WHERE name = $1 AND ($4::bigint IS NULL OR epoch = $4)
 """
 SKIP = """
-UPDATE destinations SET position = $2, epoch = epoch + 1, changed_at = now() WHERE name = $1
+UPDATE destinations SET position = $2, skipped = skipped + $3, epoch = epoch + 1,
+    changed_at = now()
+WHERE name = $1
 """
 REPLAY = "INSERT INTO replays (destination, position, upto) VALUES ($1, $2, $3) RETURNING id"
 REPLAYS = """
@@ -362,10 +364,15 @@ async def resume(pool: asyncpg.Pool, name: str) -> None:
         _known(name, await pool.execute(CHANGE, name, "running", None, None))
 
 
-async def skip(pool: asyncpg.Pool, name: str, position: Position) -> None:
-    """Go on from *position*, whatever is before it; raise Unknown if there is none."""
+async def skip(pool: asyncpg.Pool, name: str, position: Position, records: int = 0) -> None:
+    """
+    Go on from *position*; *records* that are before it, and were not settled, count as skipped.
+
+    Raises:
+        Unknown: there is no such destination.
+    """
     with translated():
-        _known(name, await pool.execute(SKIP, name, str(position)))
+        _known(name, await pool.execute(SKIP, name, str(position), records))
 
 
 async def replay(pool: asyncpg.Pool, name: str, start: Position, upto: Snapshot) -> int:

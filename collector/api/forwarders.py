@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
+import structlog
 from aiohttp import web
 
 from collector import deletions, server
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from storage.database import Pool
     from storage.destinations import Destination, Replay
     from storage.follower import Follower
+
+log = structlog.get_logger()
 
 RATE_OVER = 60.0  # seconds that a rate is the mean of
 MOST_REPLAYS = 10  # that are shown of a destination
@@ -91,7 +94,12 @@ class Answers(msgspec.Struct, frozen=True):
             to = await self.follower.since(given.to)
         else:
             to = await self.follower.now()
-        return await self._said(request, destinations.skip(self.pool, _name(request), to))
+        there = await self._destination(_name(request))
+        waiting, left = [await self._waiting(each) for each in (there.position, to)]
+        skipped = max(waiting.records - left.records, 0) if waiting and left else 0
+        return await self._said(
+            request, destinations.skip(self.pool, there.name, to, records=skipped)
+        )
 
     async def replay(self, request: web.Request) -> web.Response:
         """Send once more what was received in a range of time."""
@@ -141,9 +149,11 @@ class Answers(msgspec.Struct, frozen=True):
 
     async def _said(self, request: web.Request, saying: Awaitable[None]) -> web.Response:
         """Say it, and answer with what the destination is then."""
+        name = _name(request)
         with _told():
             await saying
-        return await self._answer(_name(request))
+        log.info("forwarding_told", destination=name, request=request.path_qs)
+        return await self._answer(name)
 
     async def _answer(self, name: str) -> web.Response:
         replays = await destinations.replays(self.pool, name)
@@ -155,11 +165,13 @@ class Answers(msgspec.Struct, frozen=True):
                 return each
         raise web.HTTPNotFound(text=f"there is no destination {name!r}")
 
+    async def _waiting(self, position: Position) -> s.Waiting | None:
+        with suppress(Rejected):  # it is a position of another server
+            lag = await self.follower.lag(position)
+            return s.Waiting(records=lag.records, bytes=lag.bytes, seconds=lag.seconds)
+        return None
+
     async def _shown(self, there: Destination, replays: Sequence[Replay]) -> s.Status:
-        waiting = None
-        with suppress(Rejected):  # a position of another server
-            lag = await self.follower.lag(there.position)
-            waiting = s.Waiting(records=lag.records, bytes=lag.bytes, seconds=lag.seconds)
         return s.Status(
             name=there.name,
             configured=there.name in self.configured,
@@ -167,7 +179,7 @@ class Answers(msgspec.Struct, frozen=True):
             reason=there.reason,
             holder=there.holder,
             position=str(there.position),
-            waiting=waiting,
+            waiting=await self._waiting(there.position),
             rate=self.rates.rate(there.name, there.sent, time.monotonic()),
             sent=there.sent,
             rejected=there.rejected,
