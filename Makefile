@@ -25,6 +25,9 @@ bench: .venv/test.stamp  ## Measure ingest and lookups against Postgres' own cei
 profile: .venv/test.stamp  ## Draw where the collector's time goes under load, as profile.svg
 	$(BIN)/python -m tests.bench.profile
 
+screenshots: .venv/test.stamp  ## Make pictures of the page in build/screenshots (needs Chromium)
+	$(BIN)/python -m tests.e2e.page.screenshots build/screenshots
+
 lock:  ## Pin every dependency anew (needs uv)
 	uv pip compile -q pyproject.toml --extra embedded --group build $(LOCK) -o requirements.txt
 	uv pip compile -q pyproject.toml --extra embedded --group build --group dev $(LOCK) -o requirements-dev.txt
@@ -44,4 +47,4 @@ LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-heade
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e . -e exporter
 	@touch $@ .venv/serve.stamp
 
-.PHONY: help serve demo test bench profile lock
+.PHONY: help serve demo test bench profile screenshots lock

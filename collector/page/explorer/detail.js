@@ -35,7 +35,8 @@ export function Detail({ entry, q, utc, columns, onFilter, onColumns, onClose, o
     </div>
     <dl class="fields">${fieldsOf(entry).map(({ name, value, plain }) => html`<div key=${name}>
       <dt><bdi>${visible(name)}</bdi></dt>
-      <dd class="tools">${plain && html`<${Tools} name=${name} value=${value} q=${q} onFilter=${onFilter} />`}
+      <dd class="tools ${plain ? "" : "tools-few"}">
+        ${plain && html`<${Tools} name=${name} value=${value} q=${q} onFilter=${onFilter} />`}
         <button type="button" class="tool" title="Show as a column" aria-label="Show ${name} as a column"
           disabled=${columns.some((each) => each.name === name)}
           onClick=${() => onColumns(added(columns, name))}>▥</button></dd>

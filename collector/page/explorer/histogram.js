@@ -83,7 +83,7 @@ function draw(place, answer, { utc, hover, range }) {
   return new uPlot({
     width: place.clientWidth,
     height: HEIGHT,
-    padding: [4, 0, 0, 0],
+    padding: [4, 16, 0, 0],
     legend: { show: false },
     tzDate: (stamp) => (utc ? uPlot.tzDate(new Date(stamp * 1_000), "UTC") : new Date(stamp * 1_000)),
     scales: {

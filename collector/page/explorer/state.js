@@ -7,6 +7,7 @@ export const FIRST_COLUMNS = [
 ];
 const WIDTHS = { timestamp: 118, level: 30, service: 150, id: 90, trace_id: 250, request_id: 250, error: 300 };
 const OTHER_WIDTH = 150;
+const NARROW = 600; // pixels of a window in which columns have less
 export const NARROWEST = 28; // pixels
 
 /** The state of the explorer, from the parameters of the address. */
@@ -42,10 +43,11 @@ function columnsOf(text) {
   });
 }
 
-/** The width of a column in pixels; the message has what is left. */
+/** The width of a column in pixels; null for the message, which has what is left. */
 export function widthOf({ name, width }, range) {
   if (width) return width;
   if (name === "msg") return null;
   const days = name === "timestamp" && !(/^\d+[smh]$/.test(range.last ?? "") && range.last !== "24h");
-  return (WIDTHS[name] ?? OTHER_WIDTH) + (days ? 42 : 0);
+  const usual = (WIDTHS[name] ?? OTHER_WIDTH) + (days ? 42 : 0);
+  return innerWidth < NARROW && usual > WIDTHS.timestamp ? usual * 0.65 : usual;
 }

@@ -148,7 +148,9 @@ export class Table extends Component {
     const seen = grid.clientHeight - HEAD;
     const [top, bottom] = [heights.top(index), heights.top(index) + heights.usual];
     const away = Math.max(grid.scrollTop - top, bottom - grid.scrollTop - seen);
-    if (away > seen) grid.scrollTop = top - seen / 2; // what is far has what is around it shown too
+    const marked = this.props.results.rows[index]?.id === this.props.state.around;
+    // What is far away, or is looked at for what is around it, is put in the middle.
+    if (away > seen || marked) grid.scrollTop = top - seen / 2;
     else if (top < grid.scrollTop) grid.scrollTop = top;
     else if (away > 0) grid.scrollTop = bottom - seen;
   }

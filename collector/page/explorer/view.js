@@ -108,7 +108,7 @@ export function Explorer({ params }) {
   ]);
   const mistake = results.failure?.mistake ?? null;
 
-  return html`<div class="explorer ${state.facets ? "" : "without-facets"}">
+  return html`<div class="explorer ${state.facets && !around ? "" : "without-facets"}">
     <h1 class="unseen">Logs</h1>
     <div class="searching">
       <${SearchBox} q=${state.q} mistake=${mistake} onSearch=${to.search} focus=${focusSearch} />
@@ -122,7 +122,7 @@ export function Explorer({ params }) {
     ${state.facets && !around && html`<${Facets} q=${state.q} range=${state.range} run=${run} onFilter=${to.filter} />`}
     <section class="records" aria-label="Records">
       <${Toolbar} state=${state} results=${results} version=${results.version} live=${live} paused=${paused}
-        total=${around ? null : histogram.answer?.total} toggles=${toggles}
+        total=${around || state.live ? null : histogram.answer?.total} toggles=${toggles}
         onColumns=${to.columns} openers=${openers} search=${{ q: state.q, ...times }} />
       <${Waiting} live=${live} onShow=${showNew} />
       ${results.rows.length > 0 || results.loading
