@@ -26,6 +26,7 @@ FORWARDERS = """
     start_at: beginning
     batch: {{max_records: 100, timeout: 0.1}}
     max_request_body_size: 20000
+    encoding: {encoding}
   file/archive: {{folder: {folder}, start_at: beginning}}
 """
 OTELCOL = """
@@ -155,8 +156,10 @@ def listening(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.mark.parametrize("between", ["nothing", "otelcol"])
-def test_all_that_one_has_the_other_gets(database, second, tmp_path, between):
+@pytest.mark.parametrize(
+    ("between", "encoding"), [("nothing", "proto"), ("otelcol", "proto"), ("otelcol", "json")]
+)
+def test_all_that_one_has_the_other_gets(database, second, tmp_path, between, encoding):
     """
     What came by OTLP is in the table of the collector that it is forwarded to as in that of the
     first, column by column; what came otherwise has the same values in the same columns. Files
@@ -164,17 +167,17 @@ def test_all_that_one_has_the_other_gets(database, second, tmp_path, between):
     """
     other, receiver = second
     if between == "nothing":
-        forwarded(database, other, receiver.otlp, tmp_path)
+        forwarded(database, other, receiver.otlp, encoding, tmp_path)
     else:
         with opentelemetry_collector(receiver.otlp, tmp_path) as url:
-            forwarded(database, other, url, tmp_path)
+            forwarded(database, other, url, encoding, tmp_path)
 
 
-def forwarded(database, other, url, tmp_path):
+def forwarded(database, other, url, encoding, tmp_path):
     folder = tmp_path / "archive"
     config = tmp_path / "config.yaml"
     text = configuration(f'dsn: "{database}"')
-    forwarders = FORWARDERS.format(url=url, folder=folder)
+    forwarders = FORWARDERS.format(url=url, encoding=encoding, folder=folder)
     config.write_text(text.replace("extensions:", forwarders.strip("\n") + "\nextensions:"))
     sender = Collector(config)
     try:
