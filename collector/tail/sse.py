@@ -27,7 +27,7 @@ STALLED = 60.0  # seconds in which a reader takes nothing; then it is cut off
 SLICE = 64 * 1024  # bytes of which a reader takes some in that time
 FAREWELL = 1.0  # seconds for the last words
 RETRY = b"retry: 1000\n\n"  # milliseconds until a browser connects again
-BYE = b'event: bye\ndata: {"reason":"the collector is stopping"}\n\n'
+BYE = b'event: bye\ndata: {"reason":"this process of the collector is stopping"}\n\n'
 HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
@@ -48,7 +48,8 @@ async def answer(request: web.Request, following: Following) -> web.StreamRespon
         await response.prepare(request)
         stream = Stream(response)
         try:
-            async with until(stopping):
+            # When the process leaves, and not at its very end: others are there by then.
+            async with until(request.app[server.LEAVING]):
                 await stream.send(RETRY + written(first))
                 async for event in events:
                     await stream.send(written(event))

@@ -79,7 +79,7 @@ async def answer(
     )
     await socket.prepare(request)
     talk = Talk(socket, hub, searched, search, position)
-    async with until(request.app[server.STOPPING]):
+    async with until(request.app[server.LEAVING]):
         await talk.hold()
     await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the collector is stopping")
     return socket
