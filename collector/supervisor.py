@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from collector import engine, service, sockets
+from collector import engine, own_log, service, sockets
 from collector.configfile import Invalid
-from collector.control import Control, Failed
+from collector.control import Control
 from collector.crew import Crew, Places
 from storage import embedded
-from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -73,18 +72,21 @@ async def serve(config: Config, reload: Callable[[], Config], orders: asyncio.Qu
             run = _alone(dsn) if config.workers == 1 else _crew(stack, dsn)
             held = sockets.Held()
             stack.callback(held.keep, ())
+            leaving: set[Generation] = set()
             generation = Generation(config, run, held.at(config.endpoints))
             try:
                 await generation.ready()
                 urls = list(dict.fromkeys(map(sockets.url, held.at(config.endpoints).values())))
-                log.info("listening", urls=urls)
+                log.info("listening", urls=urls, workers=config.workers)
                 sys.stdout.write(WELCOME.format(urls[0]))
                 sys.stdout.flush()
                 while await generation.ordered(orders) is Order.RELOAD:
-                    generation = await _replaced(generation, reload, run, held)
+                    if new := await _replacement(generation.config, reload, run, held):
+                        generation.leave(leaving)
+                        generation = new
                 log.info("stopping")
             finally:
-                await generation.end()
+                await _ended(generation, leaving)
     log.info("stopped")
 
 
@@ -122,19 +124,16 @@ def _crew(stack: ExitStack, dsn: str) -> Run:
 
 
 class Generation:
-    """The workers of one configuration, and those before them that are leaving still."""
+    """The workers of one configuration."""
 
-    def __init__(
-        self, config: Config, run: Run, held: Sockets, before: Generation | None = None
-    ) -> None:
+    def __init__(self, config: Config, run: Run, held: Sockets) -> None:
         self.config = config
-        self._before = before
-        self._control = Control()
-        self._task = asyncio.create_task(run(config, held, self._control), name="workers")
+        self.control = Control()
+        self.task = asyncio.create_task(run(config, held, self.control), name="workers")
 
     async def ready(self) -> None:
         """Return when they work; raise what ended them before."""
-        await self._first(self._control.ready.wait())
+        await self._first(self.control.ready.wait())
 
     async def ordered(self, orders: asyncio.Queue[Order]) -> Order:
         """Give the next order; raise what ended the workers before."""
@@ -143,44 +142,57 @@ class Generation:
     async def _first(self, other: Coroutine[Any, Any, T]) -> T:
         waiting = asyncio.ensure_future(other)
         try:
-            await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
-            if self._task.done():
-                self._task.result()
+            await asyncio.wait({waiting, self.task}, return_when=asyncio.FIRST_COMPLETED)
+            if self.task.done():
+                self.task.result()
             return await waiting
         finally:
             waiting.cancel()
 
-    def leave(self) -> None:
-        """Let them leave, beside those that take their place."""
-        self._control.leave()
+    def leave(self, leaving: set[Generation]) -> None:
+        """Let them leave, beside those in their place; they are *leaving* until they have."""
 
-    async def end(self) -> None:
-        """Stop all of them, and wait until they have."""
-        self._control.stop()
-        await asyncio.gather(self._task, *([self._before.end()] if self._before else []))
+        def left(task: asyncio.Task[None]) -> None:
+            leaving.discard(self)
+            if not task.cancelled() and (exc := task.exception()):
+                log.error("leaving_failed", error=str(exc), exc_info=exc)
+
+        self.control.leave()
+        leaving.add(self)
+        self.task.add_done_callback(left)
 
 
-async def _replaced(
-    old: Generation, reload: Callable[[], Config], run: Run, held: sockets.Held
-) -> Generation:
-    """Give the workers of the configuration as it is now, or *old* where that does not work."""
+async def _ended(generation: Generation, leaving: set[Generation]) -> None:
+    """Stop all of them, and wait until they have; raise what ended *generation*."""
+    every = (generation, *leaving)
+    for each in every:
+        each.control.stop()
+    await asyncio.wait([each.task for each in every])
+    generation.task.result()
+
+
+async def _replacement(
+    old: Config, reload: Callable[[], Config], run: Run, held: sockets.Held
+) -> Generation | None:
+    """Give workers, ready, of the configuration as it is now; None where that does not work."""
     try:
         config = reload()
-        if problems := _fixed(old.config, config):
+        if problems := _fixed(old, config):
             raise Invalid(problems)
-        new = Generation(config, run, held.at(config.endpoints), before=old)
+        new = Generation(config, run, held.at(config.endpoints))
         await new.ready()
     except Invalid as exc:
-        log.error("reload_failed", problems=exc.lines)  # noqa: TRY400  not a bug of ours
-    except (Failed, StorageError, OSError, ExceptionGroup) as exc:
-        log.error("reload_failed", problems=[str(exc)])  # noqa: TRY400
+        problems = exc.lines
+    except Exception as exc:  # noqa: BLE001  whatever is wrong with the new ones, the old ones go on
+        problems = [f"{type(exc).__name__}: {exc}"]
     else:
-        old.leave()
         held.keep(config.endpoints)
+        own_log.to_stderr(config.service.telemetry.logs.level)
         log.info("reloaded")
         return new
-    held.keep(old.config.endpoints)
-    return old
+    held.keep(old.endpoints)
+    log.error("reload_failed", problems=problems)
+    return None
 
 
 def _fixed(old: Config, new: Config) -> list[str]:
