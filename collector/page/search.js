@@ -50,10 +50,9 @@ export function standing(text, field, value) {
 /** The values of a field that *text* leaves out, each by a term of its own. */
 export function leftOut(text, field) {
   const before = `-${field}:`;
-  return split(text).filter((term) => term.startsWith(before) && !/[()]|\*$/.test(term)).map((term) => {
-    const value = term.slice(before.length);
-    return value.startsWith('"') ? value.slice(1, -1).replace(/\\(["\\])/g, "$1") : value;
-  });
+  return split(text).filter((term) => term.startsWith(before)).map((term) => term.slice(before.length))
+    .filter((value) => /^(?:"(?:\\.|[^"\\])*"|[^"()]*[^"()*])$/su.test(value)) // one, and whole
+    .map((value) => (value.startsWith('"') ? value.slice(1, -1).replace(/\\(["\\])/g, "$1") : value));
 }
 
 /** The terms of a search that stand side by side, each whole. */

@@ -43,7 +43,7 @@ function Handle({ name, width, onWidth }) {
   };
   const key = (event) => {
     const step = { ArrowLeft: -STEP, ArrowRight: STEP }[event.key];
-    if (!step) return;
+    if (!step || event.altKey) return; // with Alt it moves the column
     event.preventDefault();
     event.stopPropagation();
     onWidth(now(event) + step);
@@ -98,5 +98,5 @@ function moved(columns, from, to) {
 
 function hint(name, utc) {
   const zone = utc ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone;
-  return `${name}${name === "timestamp" ? `, ${zone}` : ""}; drag to move it, its edge to resize it`;
+  return `${name}${name === "timestamp" ? `, ${zone}` : ""}; drag to move it, its edge to resize it; or Alt+arrows and arrows on its edge`;
 }

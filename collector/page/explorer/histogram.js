@@ -9,8 +9,11 @@ import { clock, counted, moment } from "../time.js";
 const { uPlot } = globalThis;
 const HEIGHT = 84; // pixels
 
-/** Props: `answer` of /histogram, or null; `utc`; `onRange`, called with the start and end of a range. */
-export function Histogram({ answer, utc, onRange }) {
+/**
+ * Props: `answer` of /histogram, or null, and `failure`, why there is none; `ever`, whether all time
+ * was asked for; `utc`; `onRange`, called with the start and end of a range.
+ */
+export function Histogram({ answer, failure, ever, utc, onRange }) {
   const place = useRef();
   const newest = useRef(onRange);
   newest.current = onRange;
@@ -28,7 +31,10 @@ export function Histogram({ answer, utc, onRange }) {
     };
   }, [answer, utc, dark, name]);
   return html`<section class="histogram" aria-label="Histogram">
-    <p class="legend" aria-hidden=${hovered !== null}>${answer && legend(answer, hovered, utc)}</p>
+    <p class="legend" aria-hidden=${hovered !== null}>
+      ${answer && legend(answer, hovered, utc)}
+      ${answer && ever && html`<span class="cut">of the last day</span>`}
+      ${failure && failure.status !== 422 && html`<span class="wrong">${failure.message}</span>`}</p>
     <div class="plot" ref=${place} role="img" aria-label=${answer ? summary(answer, utc) : "Histogram"}></div>
   </section>`;
 }

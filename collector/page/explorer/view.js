@@ -6,7 +6,7 @@ import { LOGS, useAnswer } from "../api.js";
 import { useKeys } from "../keyboard.js";
 import { change, go, link } from "../router.js";
 import { narrowed } from "../search.js";
-import { asked, counted, SPANS } from "../time.js";
+import { asked, counted, EVER, SPANS } from "../time.js";
 import { Facets } from "./facets.js";
 import { Histogram } from "./histogram.js";
 import { useLive, Waiting } from "./live.js";
@@ -35,6 +35,7 @@ export function Explorer({ params }) {
   const openers = { columns: useRef(), export: useRef(), views: useRef() };
   const times = asked(state.range);
   const around = state.around !== null;
+  const ever = state.range.last === EVER;
 
   const buckets = Math.max(20, Math.min(160, Math.floor(innerWidth / BAR)));
   const beat = useBeat(state.live && !around);
@@ -117,12 +118,12 @@ export function Explorer({ params }) {
     </div>
     ${around
       ? html`<${Around} state=${state} results=${results} onScope=${(scope) => to.set("scope", scope)} />`
-      : html`<${Histogram} answer=${histogram.answer} utc=${state.utc}
+      : html`<${Histogram} answer=${histogram.answer} failure=${histogram.failure} ever=${ever} utc=${state.utc}
           onRange=${(start, end) => to.range({ start, end, last: null })} />`}
     ${state.facets && !around && html`<${Facets} q=${state.q} range=${state.range} run=${run} onFilter=${to.filter} />`}
     <section class="records" aria-label="Records">
       <${Toolbar} state=${state} results=${results} version=${results.version} live=${live} paused=${paused}
-        total=${around || state.live ? null : histogram.answer?.total} toggles=${toggles}
+        total=${around || state.live || ever ? null : histogram.answer?.total} toggles=${toggles}
         onColumns=${to.columns} openers=${openers} search=${{ q: state.q, ...times }} />
       <${Waiting} live=${live} onShow=${showNew} />
       ${results.rows.length > 0 || results.loading
@@ -194,7 +195,7 @@ function Nothing({ results, state, onRange, onSearch }) {
     <p>${state.q ? "No record of this time has all that the search asks for." : "No record came in this time."}</p>
     <p>${wider.map(([last, name]) => html`<button type="button"
         onClick=${() => onRange({ last, start: null, end: null })}>Last ${name}</button> `)}
-      <button type="button" onClick=${() => onRange({ last: "all", start: null, end: null })}>All time</button>
+      <button type="button" onClick=${() => onRange({ last: EVER, start: null, end: null })}>All time</button>
       ${state.q && html` <button type="button" onClick=${() => onSearch("")}>Without the search</button>`}</p>
   </div>`;
 }

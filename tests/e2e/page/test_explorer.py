@@ -173,9 +173,11 @@ async def test_columns(visit):
     await page.mouse.up()
     await expect(handle).to_have_attribute("aria-valuenow", "200")
     assert "timestamp,extra.queue,service~200,msg" == parameters(page)["cols"]
+    await handle.press("Alt+ArrowLeft")
+    assert "timestamp,service~200,extra.queue,msg" == parameters(page)["cols"]
 
     await page.reload()
-    await expect(heads).to_have_text(["time", "extra.queue", "service", "message"])
+    await expect(heads).to_have_text(["time", "service", "extra.queue", "message"])
 
 
 async def test_a_record(visiting):

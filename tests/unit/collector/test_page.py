@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -17,7 +18,9 @@ import pytest
 from collector import page, server
 from collector.api import Api, routes
 from collector.body import InFlight
+from collector.search import parse
 from storage.reader import Reader
+from storage.search import Equals, Not, both
 
 FOLDER = Path(page.__file__).parent
 SCRIPTS = sorted(FOLDER.rglob("*.js"))
@@ -184,3 +187,46 @@ def test_scripts_are_sound():
     )
 
     assert "" == checked.stderr
+
+
+VALUES = [
+    *("AND", "NOT", "last", "*", "x*", "*x", "a*b", "-x", "-", "//x", "(x)", "a:b", "a>=b", "a,b"),
+    *('"', '""', 'a"b\\c', "a\\", "\\", "x y", "one\ntwo", "é 🦊", "<b>", "\u202ex"),
+]
+
+
+def test_a_click_asks_for_what_it_shows():
+    """
+    The condition that the page makes of a value finds this value, or leaves it out, whatever
+    characters it has, and a second click takes it away again.
+    """
+    if (node := shutil.which("node")) is None:
+        pytest.skip(reason="no node on this machine, which would run the page's script")
+    run = """
+        import { readFileSync } from "node:fs";
+        const source = readFileSync(process.argv[1], "utf-8");
+        const s = await import("data:text/javascript," + encodeURIComponent(source));
+        console.log(JSON.stringify(JSON.parse(process.argv[2]).map((value) => {
+          const [only, out] = [s.condition("msg", value), s.condition("msg", value, { out: true })];
+          const once = s.narrowed("a OR b", only);
+          return { value, only, out, once, turned: s.narrowed(once, out), twice: s.narrowed(once, only),
+            left: s.leftOut(`a ${out} b`, "msg"), whole: s.parts(only).map(({ text }) => text).join("") };
+        })));
+    """
+    done = subprocess.run(
+        [node, "--input-type=module", "-e", run, FOLDER / "search.js", json.dumps(VALUES)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    for made in json.loads(done.stdout):
+        value = made["value"]
+        found = Equals("msg", (value,))
+        assert found == parse(made["only"])
+        assert Not(found) == parse(made["out"])
+        assert both(parse("a OR b"), found) == parse(made["once"])
+        assert both(parse("a OR b"), Not(found)) == parse(made["turned"])
+        assert "(a OR b)" == made["twice"]
+        assert [value] == made["left"]
+        assert made["only"] == made["whole"]
