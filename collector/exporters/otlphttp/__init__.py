@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 PATH = "/v1/logs"
 # A row that no receiver of ours wrote may hold what OTLP has no place for.
-_NOT_OTLP = (AttributeError, LookupError, TypeError, ValueError, RecursionError, struct.error)
+_NOT_OTLP = (
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+    *(RecursionError, struct.error),
+)
 
 
 class OtlpHttp(HttpForwarder, frozen=True, kw_only=True):

@@ -97,7 +97,7 @@ def _resource_logs(resource: Resource | None, scopes: Scopes) -> bytes:
 
 def _scope_logs(scope: Scope | None, records: Sequence[bytes]) -> bytes:
     url = scope.schema_url if scope else ""
-    parts = [_message(0x12, (each,)) for each in records]
+    parts = [b"\x12" + _sized(each) for each in records]
     return _message(0x12, [_origin(scope), *parts, _text(0x1A, url)])
 
 
