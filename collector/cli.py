@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import resource
 import signal
 import sys
 from importlib import metadata
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 USER_ERROR = 2  # what argparse exits with too
 INTERRUPTED = 130
+MOST_FILES = 65_536  # a shell often gives no more than 1,024
 EXAMPLES = """\
 examples:
   pixsim-collector serve                      all defaults: an embedded Postgres in data/postgres
@@ -200,6 +202,7 @@ def _add_migrate(parser: argparse.ArgumentParser) -> None:
 def _serve(arguments: argparse.Namespace) -> None:
     config = _served(arguments)
     own_log.to_stderr(config.service.telemetry.logs.level)
+    _allow_files()
     from collector.supervisor import Order, serve  # noqa: PLC0415  no other command needs it
 
     terminal = sys.stderr.isatty()
@@ -217,6 +220,14 @@ def _serve(arguments: argparse.Namespace) -> None:
         await serve(config, lambda: _served(arguments), orders)
 
     store.run(run())
+
+
+def _allow_files() -> None:
+    """Let this and the processes it starts have more open files: every connection is one."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if now < MOST_FILES:
+        wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _served(arguments: argparse.Namespace) -> Config:

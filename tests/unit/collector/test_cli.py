@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import re
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -288,3 +289,18 @@ def test_a_traceback_shows_no_values(monkeypatch, terminal):
 
     assert "KeyError" in lines.getvalue()
     assert "hunter2" not in lines.getvalue()
+
+
+def test_the_server_may_have_many_connections():
+    """
+    A shell's limit of open files is raised as far as the system lets us.
+    """
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(now, 1_000), most))
+        cli._allow_files()
+
+        expected = cli.MOST_FILES if most == resource.RLIM_INFINITY else min(most, cli.MOST_FILES)
+        assert expected == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (now, most))
