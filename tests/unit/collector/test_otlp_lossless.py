@@ -101,7 +101,7 @@ def content(message):
 
 
 @pytest.mark.parametrize("encoding", ["protobuf", "json"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(sent=requests())
 def test_lossless(encoding, sent):
     """

@@ -296,7 +296,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     fields=st.fixed_dictionaries(
         {"timestamp": st.datetimes(timezones=st.just(dt.UTC))},
