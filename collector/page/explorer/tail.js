@@ -1,54 +1,88 @@
-/** Records as they are stored, over Server-Sent Events; the browser connects again by itself. */
+/**
+ * Records as they are stored, over Server-Sent Events.
+ *
+ * The browser connects again by itself. Where it gives up, and while nobody sees the page, this
+ * does, from the last position: nothing is missed.
+ */
 
 import { LOGS, url } from "../api.js";
 
 const EVERY = 150; // milliseconds: what comes meanwhile is shown at once
-const AGAIN = 5_000; // milliseconds until a connection that was refused is tried again
+const AGAIN = 3_000; // milliseconds until a connection that was refused is tried again
 
 /**
  * Follows a search.
  *
- * Calls `onRecords` with records, the newest first, and `onState` with { name, told }, where the
- * name is "connecting", "behind" or "live".
+ * Calls `onRecords` with records, the newest first; `onState` with { name, told }, where the name
+ * is "connecting", "behind" or "live"; and `onLost` when its position is none any more.
  */
 export class Tail {
+  #search;
+  #calls;
+  #position = ""; // after the last event
+  #source = null;
+  #again = null;
   #waiting = [];
   #timer = null;
 
-  constructor({ q }, { onRecords, onState }) {
-    this.target = url(`${LOGS}/tail`, { q });
-    this.onRecords = onRecords;
-    this.onState = onState;
+  constructor({ q }, calls) {
+    this.#search = { q };
+    this.#calls = calls;
+    document.addEventListener("visibilitychange", this.#seen);
     this.#connect();
   }
 
   close() {
-    this.source.close();
+    document.removeEventListener("visibilitychange", this.#seen);
+    this.#disconnect();
     clearTimeout(this.#timer);
-    clearTimeout(this.again);
+  }
+
+  /** A browser has few connections to one place, for all its tabs: who isn't seen has none. */
+  #seen = () => {
+    if (document.hidden) this.#disconnect();
+    else this.#connect();
+  };
+
+  #disconnect() {
+    this.#source?.close();
+    clearTimeout(this.#again);
   }
 
   #connect() {
-    const source = this.source = new EventSource(this.target);
-    const state = (name, told = "") => this.onState({ name, told });
-    state("connecting");
-    source.addEventListener("message", (event) => this.#take(event));
-    source.addEventListener("caught_up", () => state("live"));
-    source.addEventListener("behind", ({ data }) => state("behind", behind(JSON.parse(data))));
-    source.addEventListener("error", () => {
-      state("connecting");
-      // Of an answer that is none the browser makes an end; of a cut connection it doesn't.
-      if (source.readyState === EventSource.CLOSED) this.again = setTimeout(() => this.#connect(), AGAIN);
+    this.#disconnect();
+    const source = this.#source = new EventSource(url(`${LOGS}/tail`, { ...this.#search, from: this.#position }));
+    const begun = this.#position;
+    let opened = false;
+    const on = (event, does) => source.addEventListener(event, (given) => {
+      this.#position = given.lastEventId || this.#position;
+      does(given);
     });
+    this.#state("connecting");
+    source.onopen = () => { opened = true; };
+    on("message", ({ data }) => this.#take(data));
+    on("position", () => {});
+    on("caught_up", () => this.#state("live"));
+    on("behind", ({ data }) => this.#state("behind", behind(JSON.parse(data))));
+    source.onerror = () => {
+      this.#state("connecting");
+      if (source.readyState !== EventSource.CLOSED) return;
+      if (begun && !opened) this.#position = "";
+      this.#again = setTimeout(() => (begun && !opened ? this.#calls.onLost() : this.#connect()), AGAIN);
+    };
   }
 
-  #take({ data }) {
+  #state(name, told = "") {
+    this.#calls.onState({ name, told });
+  }
+
+  #take(data) {
     this.#waiting.push(JSON.parse(data));
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
       const records = this.#waiting.reverse();
       this.#waiting = [];
-      this.onRecords(records);
+      this.#calls.onRecords(records);
     }, EVERY);
   }
 }
