@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from storage.search import Search
 
 RECORDS, BYTES = 2_000, 4 * 1024 * 1024  # of a piece
-APART = 0.05  # seconds between two readings: more often costs more than it gives
+APART = 0.05  # seconds after what was new: looking more often costs more than it gives
 POLLED = 1.0  # seconds, where nobody tells of commits
 RETRIED = 1.0  # seconds, while the database is away
 ALONE = 2  # readers that read by themselves at the same time
@@ -145,8 +145,12 @@ class Hub:
         return piece.more
 
     async def _rest(self, *, more: bool) -> None:
-        await asyncio.sleep(RETRIED if self.trouble else APART)
-        if not more:
+        if self.trouble:
+            await asyncio.sleep(RETRIED)
+        elif more:
+            await asyncio.sleep(0)
+        else:
+            await asyncio.sleep(APART)
             await self._notices.changed(POLLED)
 
     def _troubled(self, reason: str | None) -> None:
