@@ -215,10 +215,10 @@ def routes(pool: Pool, follower: Follower, configured: Collection[str]) -> list[
         web.post(f"{one}/resume", _ours(answers.resume)),
         web.post(f"{one}/skip", _ours(answers.skip)),
         web.post(f"{one}/replay", _ours(answers.replay)),
-        web.delete(f"{one}/replays/{{replay:[^/]+}}", _ours(answers.cancel)),
+        web.delete(f"{one}/replays/{{replay:-?[0-9]+}}", _ours(answers.cancel)),
         web.get(f"{one}/dead-letters", answers.letters),
         web.post(f"{one}/dead-letters/retry", _ours(answers.retry)),
-        web.delete(f"{one}/dead-letters/{{id:[^/]+}}", _ours(answers.delete)),
+        web.delete(f"{one}/dead-letters/{{id:-?[0-9]+}}", _ours(answers.delete)),
     ]
 
 

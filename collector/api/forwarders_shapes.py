@@ -48,7 +48,11 @@ class Skip(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.Meta(description="go on with what was received then; by default, from now on"),
     ] = None
     position: Annotated[
-        str | None, msgspec.Meta(description="go on from here; a position as `/forwarders` has it")
+        str | None,
+        msgspec.Meta(
+            description="go on from here; a position as `/forwarders` has it",
+            extra_json_schema={"format": "pixsim-position"},
+        ),
     ] = None
 
 

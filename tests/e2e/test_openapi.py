@@ -42,6 +42,7 @@ SCHEMA = schemathesis.openapi.from_dict(openapi.document(), config=CONFIG).exclu
 
 schemathesis.openapi.format("pixsim-search", searches.map(written).filter(bool))
 schemathesis.openapi.format("pixsim-cursor", st.just(cursors.written(CURSOR)))
+schemathesis.openapi.format("pixsim-position", st.integers(0, 2**62).map(str))
 schemathesis.openapi.media_type(
     openapi.PROTOBUF,
     st.builds(

@@ -305,7 +305,7 @@ async def test_dead_letters_are_shown_sent_again_and_deleted(database, pool):
         await ask(f"/dead-letters/{three}", "DELETE")
         await ask(f"/dead-letters/{three}", "DELETE", 404)
         assert [] == (await ask("/dead-letters"))["dead_letters"]
-        await ask("/dead-letters/x", "DELETE", 422)
+        await ask(f"/dead-letters/{2**64}", "DELETE", 422)
 
     assert 10 == await pool.fetchval("SELECT count(*) FROM log_entries")
     assert "dead letters" in await pool.fetchval("SELECT reason FROM log_deletions")
