@@ -11,9 +11,10 @@ const MOST = 50_000; // records that wait, and that the table has at most
  * Let *results* have what the tail of the state's search brings.
  *
  * Gives { name, told, waiting, show }: how the tail is, how many records wait, and what lets them
- * in. The results are loaded when the tail has begun, so that nothing is missed between them.
+ * in. The results are loaded when the tail has begun, so that nothing is missed between them;
+ * `again` begins both anew.
  */
-export function useLive(state, results, paused) {
+export function useLive(state, results, paused, again) {
   const [tail, setTail] = useState(null);
   const [waiting, setWaiting] = useState(0);
   const held = useRef([]);
@@ -39,6 +40,7 @@ export function useLive(state, results, paused) {
         begun = true;
         results.load();
       },
+      onLost: again,
       onRecords: (records) => {
         held.current = records.concat(held.current).slice(0, MOST);
         if (pausing.current || results.loading) setWaiting(held.current.length);

@@ -28,7 +28,7 @@ export function Explorer({ params }) {
   const [cursor, setCursor] = useState(null);
   const [newest, setNewest] = useState(true); // whether the newest record is seen
   const paused = !newest || cursor !== null;
-  const live = useLive(state, results, paused);
+  const live = useLive(state, results, paused, again);
   const table = useRef();
   const focusSearch = useRef();
   const openTimes = useRef();

@@ -403,6 +403,12 @@ async def test_contrast_in_the_dark(visiting, axe):
     assert [[], []] == found
 
 
+HIDDEN = """hidden => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
 async def test_live(visit):
     """
     What is stored is on top at once; while somebody reads on it waits, and is counted.
@@ -421,6 +427,15 @@ async def test_live(visit):
     send(visit.site, found | {"msg": "later"})
     await page.get_by_role("button", name="1 new line").click()
     await expect(page.locator(".row .said").first).to_have_text("later")
+
+    # What comes while nobody sees the page is there when somebody does.
+    await page.evaluate(HIDDEN, True)
+    send(visit.site, found | {"msg": "unseen"})
+    await page.wait_for_timeout(300)
+    await expect(page.locator(".row .said").first).to_have_text("later")
+    await page.evaluate(HIDDEN, False)
+    await expect(page.locator(".row .said").first).to_have_text("unseen")
+    await expect(page.get_by_text("later", exact=True)).to_have_count(1)
 
 
 async def test_saved_views(visit):
