@@ -20,8 +20,7 @@ from tests.bench import bodies, collector, ingest, load
 
 CONNECTIONS = 8
 RATE = 200  # samples a second
-BEGINNING = "<frozen importlib"  # in stacks of the start
-LOOP = "collector/commands/store"  # which runs the event loop; what is in that alone has no part
+LOOP = "collector/commands/store"  # which runs the event loop; in a stack without it we start
 LEAST = 0.005  # of all samples, of a part that has a line
 PART = re.compile(r"[(/]((?:collector|storage|aiohttp|asyncpg|google|msgspec)/[\w/]+)\.py:")
 
@@ -59,10 +58,8 @@ def table(stacks, cost):
     parts = collections.Counter()
     for line in stacks.splitlines():
         stack, _, samples = line.rpartition(" ")
-        if BEGINNING not in stack:
-            inner = PART.findall(stack)
-            part = inner[-1] if inner else LOOP
-            parts["the event loop" if part == LOOP else part] += int(samples)
+        if LOOP in (inner := PART.findall(stack)):
+            parts["the event loop" if inner[-1] == LOOP else inner[-1]] += int(samples)
     total = sum(parts.values())
     return [
         f"{cost * n / total:7.2f}  {n / total:6.1%}  {part}"
