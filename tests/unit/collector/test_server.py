@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from collector import errors, server
 from collector.body import InFlight
+from collector.control import Control
 from collector.sections import Cors, HttpServer
 from storage.errors import Overloaded, Rejected, Unavailable
 
@@ -303,13 +304,40 @@ async def test_what_was_sent_is_stored_whoever_hangs_up():
     assert stored.is_set()
 
 
+async def test_who_is_replaced_ends_connections_with_an_answer():
+    """
+    A server that leaves answers one more request of each connection, and says that it was the
+    last; it waits for that no longer than there are connections.
+    """
+    control = Control()
+    config = HttpServer(endpoint="127.0.0.1:0")
+    listener = server.Listener(config, [web.post("/native", fine)])
+    listening = server.listening([listener], InFlight(9), shutdown_timeout=60, control=control)
+    (url,) = await listening.__aenter__()
+    async with aiohttp.ClientSession(url) as client:
+        async with client.post("/native") as before:
+            await before.read()
+        control.leave()
+        leaving = asyncio.create_task(listening.__aexit__(None, None, None))
+        await asyncio.sleep(0)
+        async with client.post("/native") as last:
+            await last.read()
+        await asyncio.wait_for(leaving, 10)
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await client.post("/native")
+
+    assert [200, 200] == [before.status, last.status]
+    assert "Connection" not in before.headers
+    assert last.headers["Connection"] == "close"
+
+
 async def test_a_taken_port_is_an_os_error():
     """
     An endpoint that is taken fails at once.
     """
     async with serving(fine) as client:
         taken = HttpServer(endpoint=f"127.0.0.1:{client._base_url.port}")
-        with pytest.raises(OSError, match="(?i)address already in use"):
+        with pytest.raises(OSError, match=r"(?i)address already in use"):
             async with server.listening(
                 [server.Listener(taken, [])], InFlight(1), shutdown_timeout=1
             ):
