@@ -6,6 +6,7 @@ import asyncio
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from storage import destinations, notices
 from storage.destinations import Letter, Lost, Progress, Unknown, claim
@@ -72,9 +73,9 @@ async def test_progress_is_one_transaction(pool):
                 position=piece.position, sent=1, rejected=2, skipped=3, gone=4, letters=letters
             )
         )
-        now = await held.destination()
+        now = await the(pool)
 
-        assert now == await the(pool)
+        assert replace(now, letters=0) == await held.destination()
         assert (1, 2, 3, 4, 1, 1) == (
             now.sent,
             now.rejected,
@@ -89,7 +90,7 @@ async def test_progress_is_one_transaction(pool):
             await held.record(
                 Progress(position=AWAY, sent=1, letters=[Letter(piece.rows[0].position, "\0")])
             )
-        assert now == await held.destination()
+        assert now == await the(pool)
 
 
 async def test_lost_holder_records_nothing(pool, database):
