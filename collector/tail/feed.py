@@ -30,6 +30,7 @@ class Feed:
         # Not the search itself: Python takes 1, 1.0 and true for the same.
         self.key = msgspec.json.encode(search)
         self.lost = False
+        self.gone = 0  # records that were deleted before anybody could have them
         self._waiting: collections.deque[Lines] = collections.deque()
         self._records = 0
         self._bytes = 0
@@ -51,6 +52,11 @@ class Feed:
         """Drop what waits, and take no more."""
         self.lost = True
         self._waiting.clear()
+        self._changed.set()
+
+    def miss(self, records: int) -> None:
+        """Say that so many *records* will not come, for they were deleted."""
+        self.gone += records
         self._changed.set()
 
     def wake(self) -> None:

@@ -107,6 +107,10 @@ class Following:
         """Take from *feed* until it is lost."""
         had: Position | None = self._position  # None: the hub is past all of it
         while not feed.lost:
+            if feed.gone:
+                gone, feed.gone = feed.gone, 0
+                yield Gone(gone)
+                continue
             trouble = self._hub.trouble
             if trouble is not None and not self._behind:
                 self._behind = True

@@ -113,7 +113,8 @@ class Hub:
         """Read a piece for all feeds; tell whether there is more."""
         searches: dict[bytes, list[Feed]] = {}
         for feed in self._feeds:
-            searches.setdefault(feed.key, []).append(feed)
+            if not feed.lost:
+                searches.setdefault(feed.key, []).append(feed)
         groups = list(searches.values())
         try:
             piece = await self._reading.entries(
@@ -132,17 +133,23 @@ class Hub:
             return False
         self._troubled(None)
         self.position = piece.position
+        self._hand_out(piece, groups)
+        return piece.more
+
+    def _hand_out(self, piece: FollowedPiece, groups: list[list[Feed]]) -> None:
+        """Give to each of *groups* what its search wants."""
         wanted: list[list[Line]] = [[] for _ in groups]
         for row in piece.rows:
             line = Line.of(row)
             for place in row.wanted:
                 wanted[place].append(line)
         for feeds, lines in zip(groups, wanted, strict=True):
-            if lines:
-                shared = Lines(lines)
-                for feed in feeds:
+            shared = Lines(lines)
+            for feed in feeds:
+                if piece.gone:
+                    feed.miss(piece.gone)
+                if lines:
                     feed.put(shared)
-        return piece.more
 
     async def _rest(self, *, more: bool) -> None:
         if self.trouble:

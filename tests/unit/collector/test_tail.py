@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from collector.tail import feed, following, hub, sse
-from collector.tail.events import Behind, CaughtUp, Line, Lines
+from collector.tail.events import Behind, CaughtUp, Gone, Line, Lines
 from collector.tail.feed import Feed
 from collector.tail.following import Following
 from collector.tail.hub import Hub
@@ -252,6 +252,29 @@ async def test_a_search_that_cannot_be_asked_ends_its_own_reader_alone(monkeypat
     await good.aclose()
 
     assert 1 == len(found)
+
+
+async def test_who_follows_hears_of_what_it_cannot_have(monkeypatch):
+    """
+    Records that were deleted before they could be read are told, to who reads alone and with
+    others.
+    """
+    monkeypatch.setattr(hub, "APART", 0.0)
+    table = Table(random.Random(1))
+    table.commit(table.begin(), [7])
+    here = Hub(table, Told(), now=lambda: NOON)
+    whole = table.piece
+    table.piece = lambda *args: msgspec.structs.replace(whole(*args), gone=3)
+    async with (
+        asyncio.timeout(10),
+        contextlib.aclosing(Following(here, EVERYTHING, BEGINNING).events()) as events,
+    ):
+        alone = await first(events, Gone)
+        await first(events, CaughtUp)
+        joined = await first(events, Gone)
+
+    assert 3 == alone.records
+    assert joined.records % 3 == 0
 
 
 async def test_who_follows_hears_that_the_database_is_away(monkeypatch):
