@@ -8,6 +8,7 @@ import { counted } from "../time.js";
 
 const FORMATS = [["jsonl", "JSON lines"], ["csv", "CSV"], ["spreadsheet", "CSV for spreadsheets"]];
 const NEWLINE = 10;
+const SHOWN = 100; // milliseconds between two words on progress
 const LAST = 4_000_000; // bytes at the end that have the last record
 
 /** Props: `search`, parameters of the API; `total`, how many records it finds if that is known. */
@@ -56,15 +57,15 @@ async function load(question, signal, progress) {
   const response = await stream(`${LOGS}/export`, question, { signal });
   const reader = response.body.getReader();
   const chunks = [];
-  let [lines, bytes, told_] = [0, 0, 0];
+  let [lines, bytes, shown] = [0, 0, 0];
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
     chunks.push(value);
     bytes += value.length;
     for (let at = value.indexOf(NEWLINE); at >= 0; at = value.indexOf(NEWLINE, at + 1)) lines += 1;
-    if (performance.now() - told_ > 100) {
-      told_ = performance.now();
+    if (performance.now() - shown > SHOWN) {
+      shown = performance.now();
       progress({ records: lines, bytes });
     }
   }

@@ -31,7 +31,7 @@ export class Row extends Component {
       style=${{ transform: `translateY(${top}px)` }}>
       <div role="row" id="row-${index}" aria-rowindex=${index + 2} aria-selected=${selected} aria-expanded=${open}
         class="row row-${level.name} ${selected ? "row-selected" : ""} ${marked ? "row-marked" : ""}"
-        onClick=${(event) => clicked(event) && onOpen(entry, index)}>
+        onClick=${() => clicked() && onOpen(entry, index)}>
         ${columns.map(({ name }, column) => html`<div role="gridcell" aria-colindex=${column + 1}
           class="cell cell-${name.replaceAll(".", "-")}">${cell(name, entry, { level, most, utc, columns })}</div>`)}
       </div>

@@ -80,8 +80,9 @@ export function SearchBox({ q, mistake, onSearch, focus }) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step && items.length) {
       event.preventDefault();
-      choose((chosen + step + items.length + 1) % (items.length + 1) === items.length ? -1
-        : (chosen + step + items.length + 1) % (items.length + 1));
+      // Before the first and behind the last none is chosen.
+      const next = chosen + step;
+      choose(next < -1 ? items.length - 1 : next === items.length ? -1 : next);
     } else if (event.key === "ArrowDown") suggest();
     else if (event.key === "Tab" && items.length && !event.shiftKey) {
       event.preventDefault();

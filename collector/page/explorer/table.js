@@ -27,14 +27,12 @@ const SLOTS = 512; // more than a screen has rows
 export class Table extends Component {
   state = { top: 0, height: 600, width: 800 };
   heights = new Heights(ROW.dense);
-  #rows = 0;
   #first = null; // the record of the first row, to know how many came before it
 
   componentDidMount() {
     this.props.handle.current = this;
     this.resized = new ResizeObserver(() => this.#measureView());
     this.resized.observe(this.grid);
-    this.grown = new ResizeObserver(() => this.#measureRows());
     this.#measureView();
     this.#measureRows();
   }
@@ -42,7 +40,6 @@ export class Table extends Component {
   componentWillUnmount() {
     this.props.handle.current = null;
     this.resized.disconnect();
-    this.grown.disconnect();
   }
 
   componentDidUpdate(before) {
@@ -50,7 +47,7 @@ export class Table extends Component {
     this.#measureRows();
   }
 
-  render({ results, state, cursor, live }, { top, height }) {
+  render({ results, state, cursor }, { top, height }) {
     this.#fit(results, state);
     const { heights } = this;
     const first = Math.max(0, heights.at(top) - BEYOND);
@@ -114,7 +111,7 @@ export class Table extends Component {
     }
     const added = this.#first && rows[0] !== this.#first ? rows.indexOf(this.#first) : 0;
     this.heights.resize(rows.length, Math.max(0, added));
-    [this.layout, this.shown, this.#first, this.#rows] = [layout, results, rows[0] ?? null, rows.length];
+    [this.layout, this.shown, this.#first] = [layout, results, rows[0] ?? null];
   }
 
   #measureView() {
