@@ -105,7 +105,7 @@ class Feed:
         recorded = time.monotonic()
         while batches:
             await room.acquire()
-            if self._ending.is_set() or (piece := await self._next()) is None:
+            if (piece := await self._next()) is None or self._ending.is_set():
                 break
             self.position = piece.position
             outcome = Outcome(position=piece.position, gone=piece.gone)
@@ -133,7 +133,7 @@ class Feed:
 
     async def _next(self) -> StoredPiece | None:
         """Read the next batch when it is due; None at the end."""
-        while True:
+        while not self._ending.is_set():
             if self._at_end and not self._upto and await self._waited():
                 return None
             piece = await self._piece()
@@ -144,6 +144,7 @@ class Feed:
                 return None
             if self._handed_on != self.position:
                 return piece
+        return None
 
     async def _piece(self) -> StoredPiece:
         return await self._follower.stored(

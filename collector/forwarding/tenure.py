@@ -101,10 +101,10 @@ class Tenure:
                     await self._claim.failed(error)
                 await self._measure(there.position)
                 await passed(stop, WATCH)
-        finally:
             if self._retrying is not None:
                 self._retrying.cancel()
             await _end([*self._replays.values(), *([self._live] if self._live else [])])
+        finally:  # who isn't the holder any more sends nothing more: the tasks are cancelled
             for gauge in (
                 telemetry.forwarding_running,
                 telemetry.forwarding_lag_records,

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from collector import cli, server
+from collector import cli, server, telemetry
 from collector.api import Api, forwarders
 from collector.body import InFlight
 from collector.components import BUILT_IN, Catalog, Component
@@ -242,6 +242,7 @@ async def test_paused_and_resumed(database, pool):
         operating(pool) as ask,
     ):
         await until(lambda: held(pool))
+        await until(sends)
         stranger = {"Origin": "https://elsewhere.example"}
         await ask("/pause", "POST", 403, headers=stranger)
         status = await ask("/pause", "POST", params={"reason": "they asked"})
@@ -250,7 +251,7 @@ async def test_paused_and_resumed(database, pool):
             status["reason"],
             status["configured"],
         )
-        await asyncio.sleep(0.1)
+        await until(rests)
         await store(pool, *messages(*range(15)))
         await asyncio.sleep(0.2)
         assert [] == sink.requests
@@ -401,6 +402,15 @@ async def replayed(ask, number):
 
 async def arrived(sink, line):
     return line in lines(sink)
+
+
+async def sends():
+    return telemetry.forwarding_running.labels(NAME)._value.get() == 1
+
+
+async def rests():
+    """Whether the one that sends knows that it is not to."""
+    return not await sends()
 
 
 async def held(pool):
