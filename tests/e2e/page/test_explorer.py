@@ -359,9 +359,8 @@ async def test_narrow(visiting):
 LOW = {"width": 1200, "height": 420}  # a few rows stand for all
 SIGHTS = {
     "open": "?q=error_type:*&cols=timestamp,level,job_id,msg",
-    "wrapped": "?wrap=1&density=roomy",
     "mistake": "?q=servcie:api",
-    "hostile": "?last=1d&q=service:hostile",
+    "hostile": "?last=1d&q=service:hostile&wrap=1&density=roomy",
 }
 
 
@@ -382,7 +381,7 @@ async def test_axe_finds_nothing(visiting, axe):
         for key in ("t", "c", "e", "v", "?"):
             await page.keyboard.press(key)
             await page.locator(".panel, dialog").wait_for()
-            found[key] = await axe(page)
+            found[key] = await axe(page, ".panel, dialog")
             await page.keyboard.press("Escape")
 
     assert {} == {name: wrong for name, wrong in found.items() if wrong}
