@@ -14,7 +14,7 @@ import pickle
 import socket
 import sys
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path  # noqa: TC003  msgspec reads the annotations
 from typing import TYPE_CHECKING
 
@@ -152,10 +152,14 @@ class Crew:
             keeps=keeps,
             again=again,
         )
-        ours, theirs = socket.socketpair()
-        reader, writer = await asyncio.open_connection(sock=ours)
-        try:
+        patience = 4 * self._config.service.shutdown_timeout + GRACE
+        with ExitStack() as stack:
+            stack.callback(self._places.give, place)
+            ours, theirs = socket.socketpair()
             with theirs:
+                reader, writer = await asyncio.open_connection(sock=ours)
+                # Not before the process has ended: to it that would mean that we were killed.
+                stack.callback(writer.close)
                 process = await asyncio.create_subprocess_exec(
                     *COMMAND,
                     stdin=theirs.fileno(),
@@ -165,7 +169,6 @@ class Crew:
                 )
             worker = Worker(process, reader, writer)
             writer.write(packed(assignment))
-            patience = 4 * self._config.service.shutdown_timeout + GRACE
             telling = asyncio.create_task(worker.tell(self._control, patience))
             try:
                 yield worker
@@ -174,9 +177,6 @@ class Crew:
                 if process.returncode is None:
                     process.kill()
                     await process.wait()
-        finally:
-            writer.close()  # not before: to a worker it would mean that we were killed
-            self._places.give(place)
 
 
 class Worker:
