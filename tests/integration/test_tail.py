@@ -176,8 +176,8 @@ async def test_a_connection_that_is_cut_is_gone_on_with(pool, service, monkeypat
         ) as response:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(chance.choice([0.01, 0.05, 0.2])):
-                    while len(body) < number:
-                        body += await response.content.read(number - len(body))
+                    while piece := await response.content.read(number - len(body)):
+                        body += piece
         return told(line for line in body.splitlines(keepends=True) if line.endswith(b"\n"))
 
     found, position, cuts = [], None, 0
