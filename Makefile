@@ -17,7 +17,7 @@ test: .venv/test.stamp  ## Lint, types, and all tests on a Postgres of their own
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 bench: .venv/test.stamp  ## Measure ingest and lookups against Postgres' own ceiling
 	$(BIN)/python -m tests.bench

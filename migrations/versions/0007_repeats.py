@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from migrations import reader
+
 revision = "0007"
 down_revision = "0006"
 
@@ -23,6 +25,7 @@ COMMENT ON TABLE seen IS 'requests and records that were stored lately, by diges
 def upgrade() -> None:
     """Make the table."""
     op.execute(TABLE)
+    op.execute(reader.readable("seen"))
 
 
 def downgrade() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from migrations import reader
+
 revision = "0008"
 down_revision = "0007"
 
@@ -23,6 +25,7 @@ COMMENT ON COLUMN saved_views.query IS 'the parameters of the page''s address';
 def upgrade() -> None:
     """Make the table."""
     op.execute(TABLE)
+    op.execute(reader.readable("saved_views"))
 
 
 def downgrade() -> None:

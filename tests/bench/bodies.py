@@ -10,6 +10,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 SEVERITY = {"DEBUG": 5, "INFO": 9, "WARNING": 13, "ERROR": 17}
+UNKNOWN_FIELD = bytes.fromhex("c13e")  # number 1000, 8 bytes
 STAGES = ("pipeline:start", "provider:map_params", "provider:submit", "provider:status", None)
 
 
@@ -85,3 +86,10 @@ def otlp(found):
         record.span_id = bytes.fromhex(event["span_id"])
         record.attributes.extend(_attributes(event))
     return request.SerializeToString()
+
+
+def unlike(body, number, content_type):
+    """Make *body* other bytes for each *number*, or it were stored once; it says the same."""
+    if content_type != "application/x-protobuf":
+        return body  # only a key of its own would tell that it came again
+    return body + UNKNOWN_FIELD + number.to_bytes(8, "little")

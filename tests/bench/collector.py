@@ -27,14 +27,21 @@ class Running(msgspec.Struct, kw_only=True):
 
 
 @contextmanager
-def running(*, workers="0", settings="", within=()):
-    """Run one with so many workers and more settings of the store; *within* is put before it."""
+def running(*, workers="0", settings="", exporters="", within=()):
+    """
+    Run one with so many workers, more settings of the store and more exporters.
+
+    *within* is a command that runs it.
+    """
     with tempfile.TemporaryDirectory(prefix="pixsim-bench-") as folder:
         Path(folder).chmod(0o755)  # the embedded server runs as a user of its own under root
         data = Path(folder) / "postgres"
         with embedded.running(data) as dsn:
             config = Path(folder) / "config.yaml"
-            config.write_text(configuration(f'dsn: "{dsn}"{settings}'))
+            text = configuration(f'dsn: "{dsn}"{settings}')
+            config.write_text(
+                text.replace("extensions:", f"{exporters.strip(chr(10))}\nextensions:")
+            )
             command = Path(sys.executable).with_name("pixsim-collector")
             with subprocess.Popen(
                 [*within, command, "serve", "--config", config, "--workers", workers],

@@ -25,7 +25,7 @@ CONFIG = SchemathesisConfig.from_dict(
     {
         "generation": {
             "deterministic": True,
-            "max-examples": 25,
+            "max-examples": 12,
             "no-shrink": True,
             "allow-x00": False,
         },  # NUL is 422 in every parameter; see test_bad_input

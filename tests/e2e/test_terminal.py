@@ -196,5 +196,6 @@ def test_tail_shows_what_is_stored_until_it_is_told_to_stop(shared):
     assert "first" == json.loads(objects)["msg"]
     assert more.endswith("api second request_id=tail-1\n")
     assert [130, 0] == codes
-    assert errors[0].startswith("to go on from here: --from ")
-    assert (1, "") == (errors[0].count("\n"), errors[1])
+    # Of what other tests have stored it may have been told before.
+    assert errors[0].splitlines()[-1].startswith("to go on from here: --from ")
+    assert "to go on" not in errors[1]

@@ -1,0 +1,119 @@
+"""
+What sending on costs who takes in, and how fast what waits is caught up with.
+
+``python -m tests.bench.forwarding [RECORDS]`` sends by OTLP to a sink in a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+
+import asyncpg
+
+from tests.bench import bodies, collector, load
+from tests.bench.ingest import CONNECTIONS, ceiling, cpu
+from tests.e2e.conftest import free_port
+
+RECORDS = 200_000
+SIZE = 100  # records a body
+ROUNDS = 2  # with and without, in turns
+# Without waiting for more; a batch is as large as the forwarder may make it.
+DESTINATION = """
+  otlphttp:
+    endpoint: http://127.0.0.1:{port}
+    start_at: beginning
+"""
+WAITING = """
+SELECT coalesce((SELECT sent + rejected + dead FROM destinations), 0), (SELECT count(*) FROM log_entries)
+"""
+SINK = """
+import asyncio, sys
+OK = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/x-protobuf\\r\\nContent-Length: 0\\r\\n\\r\\n"
+class Sink(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport, self.got, self.head, self.left = transport, b"", True, 0
+    def data_received(self, data):
+        while data:
+            if self.head:
+                self.got += data
+                end = self.got.find(b"\\r\\n\\r\\n")
+                if end < 0:
+                    return
+                head, data, self.got = self.got[:end].lower(), self.got[end + 4:], b""
+                self.left = int(head.split(b"content-length:")[1].split(b"\\r\\n")[0])
+                self.head = False
+            taken = min(len(data), self.left)
+            data, self.left = data[taken:], self.left - taken
+            if not self.left:
+                self.head = True
+                self.transport.write(OK)
+async def main():
+    await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", int(sys.argv[1]))
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+@contextlib.contextmanager
+def sink():
+    """The port of a process that takes all and answers at once."""
+    port = free_port()
+    with subprocess.Popen([sys.executable, "-c", SINK, str(port)]) as process:
+        try:
+            yield port
+        finally:
+            process.kill()
+
+
+def requests(url, records, seed):
+    """Give requests whose records are all different ones."""
+    for number in range(records // SIZE):
+        found = list(bodies.events(SIZE, seed=seed + number))
+        yield load.request(url, "application/x-protobuf", bodies.otlp(found))
+
+
+async def round_of(records, seed, exporters):
+    """Send *records*; give the rate, then how long until all of them are sent on, and the CPU."""
+    with collector.running(workers="1", exporters=exporters) as it:
+        url = f"{it.otlp}/v1/logs"
+        prepared = list(requests(url, records, seed))
+        await load.run(url, list(requests(url, 5_000, seed + 10**6)), 50, CONNECTIONS)
+        before = cpu(it.process)
+        seconds, _ = await load.run(url, prepared, len(prepared), CONNECTIONS)
+        connection = await asyncpg.connect(it.dsn)
+        sent, stored = await connection.fetchrow(WAITING)
+        start = time.perf_counter()
+        late = stored - sent
+        while exporters and sent < stored:
+            await asyncio.sleep(0.05)
+            sent, stored = await connection.fetchrow(WAITING)
+        caught = time.perf_counter() - start
+        used = (cpu(it.process) - before) / records * 1e6
+        await connection.close()
+        copied = await ceiling(it.dsn) if not exporters else None
+    return records / seconds, late / caught if exporters and caught else None, used, copied
+
+
+async def main(records):
+    """Print a line a round."""
+    print(f"{'':14}{'taken in/s':>12}{'of COPY':>9}{'caught up/s':>13}{'of COPY':>9}{'CPU µs':>8}")
+    with sink() as port:
+        for number in range(ROUNDS):
+            alone, _, used, copied = await round_of(records, number * 10**7, "")
+            print(f"{'alone':14}{alone:12,.0f}{alone / copied:9.2f}{'':22}{used:8.1f}", flush=True)
+            both, caught, used, _ = await round_of(
+                records, number * 10**7 + 5 * 10**6, DESTINATION.format(port=port)
+            )
+            print(
+                f"{'sending on':14}{both:12,.0f}{both / copied:9.2f}{caught:13,.0f}"
+                f"{caught / copied:9.2f}{used:8.1f}  {1 - both / alone:.0%} less taken in,"
+                f" caught up at {caught / alone:.2f} of it",
+                flush=True,
+            )
+
+
+asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else RECORDS))
