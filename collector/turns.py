@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SLICE = 25  # records that are decoded before input and output are served
+SLICE = 50  # records that are decoded before input and output are served
 SLICES_A_TURN = 80  # then the next request has its turn
 
 

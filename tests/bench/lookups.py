@@ -57,7 +57,7 @@ async def timed(name, ask, known, repeat=REPEAT):
 
 async def run(dsn):
     """Print the table of answers."""
-    known, count = await table.found(dsn)
+    known, count, newest_time = await table.found(dsn)
     async with database.connected(dsn, size=1) as pool:
         heap, indexes, text = await pool.fetchrow(SIZES)
     print(
@@ -76,19 +76,19 @@ async def run(dsn):
             await timed(
                 f"newest 100, {name}", lambda r, n=name: newest(reader, Equals(n, (r[n],))), known
             )
-        await _counted(reader, known)
+        await _counted(reader, known, newest_time)
         await _paged(reader)
 
 
-async def _counted(reader, known):
+async def _counted(reader, known, now):
     def facets(_):
         return statistics.facets(
-            reader, Last(HOUR), now=now(), names=FACETS, most=10, records=100_000
+            reader, Last(HOUR), now=now, names=FACETS, most=10, records=100_000
         )
 
     def histogram_of(days, by):
         return histogram.histogram(
-            reader, Last(days * DAY), now=now(), buckets=60, interval=None, by=by, most=10
+            reader, Last(days * DAY), now=now, buckets=60, interval=None, by=by, most=10
         )
 
     await timed("facets of 10 fields, an hour", facets, known, FEW)

@@ -49,9 +49,10 @@ async def fill(dsn, rows):
 
 
 async def found(dsn):
-    """Give some records of a table that was filled before, and how many it has."""
+    """Give some records of a filled table, how many it has, and the time of the newest."""
     async with database.connected(dsn, size=1) as pool:
         rows = await pool.fetch(
             "SELECT * FROM log_entries TABLESAMPLE SYSTEM (0.1) ORDER BY random() LIMIT 500"
         )
-        return rows, await pool.fetchval("SELECT count(*) FROM log_entries")
+        count, newest = await pool.fetchrow("SELECT count(*), max(timestamp) FROM log_entries")
+        return rows, count, newest
