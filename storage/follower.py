@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  msgspec reads the annotations
 from contextlib import asynccontextmanager
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,7 +22,7 @@ from storage.errors import Rejected, translated
 from storage.extents import Ledger
 from storage.layout import PARTITIONS
 from storage.ledger_days import Days
-from storage.pages import BYTES
+from storage.pieces import BEHIND, LAST, PLACE, PLACED, WANTED, XID, Statement, select
 from storage.positions import Place, Position, Snapshot
 from storage.roll_ups import STILL
 from storage.stored import Interned, Stored
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from storage.extents import Reach
     from storage.search import Search
 
 BEGIN = f"""
@@ -70,11 +68,6 @@ FROM (
     WHERE xid = ANY ($2::xid8[]) AND received_at >= $3
 ) unread
 """.format(f"({PARTITIONS}) partitions")
-
-# Columns before those of the record.
-WANTED, LAST, NUMBER, PLACE, XID, MOMENT, ID = range(7)
-BEHIND = 7
-_PLACED = itemgetter(XID, MOMENT, ID, NUMBER)  # quicker than four times from the row
 
 
 class Foreign(Rejected):
@@ -170,7 +163,7 @@ class Follower:
                 connection,
                 self._ledger,
                 position,
-                _Statement(f"{wanted} AS wanted", "wanted", stored.SELECTED, where),
+                Statement(f"{wanted} AS wanted", "wanted", stored.SELECTED, where),
                 records=records,
                 bytes=bytes,
                 upto=upto,
@@ -205,7 +198,7 @@ class Follower:
                 connection,
                 self._ledger,
                 position,
-                _Statement(
+                Statement(
                     f"array_remove(ARRAY[{places}]::integer[], NULL) AS places",
                     "cardinality(places) > 0",
                     f"places, {SELECTED}",
@@ -264,15 +257,6 @@ class Follower:
                     await connection.execute("ROLLBACK")
 
 
-class _Statement(msgspec.Struct, frozen=True):
-    """What a piece is made of: a column, the condition on it, what is selected, and arguments."""
-
-    column: str
-    wanted: str
-    selected: str
-    where: Where
-
-
 def _met(search: Search, where: Where, now: dt.datetime) -> str:
     return f"({filters.condition(search, where, now)}) IS TRUE"
 
@@ -281,7 +265,7 @@ async def _read(
     connection: Any,
     ledger: Ledger,
     position: Position,
-    statement: _Statement,
+    statement: Statement,
     *,
     records: int,
     bytes: int,  # noqa: A002
@@ -297,12 +281,12 @@ async def _read(
             position = Position(position.seen | (upto or current).until(max(dropped)))
         return _Read(position=position, gone=sum(dropped.values()))
     rows = await connection.fetch(
-        _select(statement, reach, records, bytes), *statement.where.arguments
+        select(statement, reach, records, bytes), *statement.where.arguments
     )
     former = reach.after.read if reach.after else 0
     after = [
         Position(reach.before[xid], Place(xid, p.moment(moment), number, former + place))
-        for xid, moment, number, place in map(_PLACED, rows)
+        for xid, moment, number, place in map(PLACED, rows)
     ]
     passed: int = rows[-1][PLACE] if rows else 0
     ended = not rows or (rows[-1][LAST] and not (reach.along and passed == records))
@@ -323,56 +307,3 @@ async def _read(
         gone=gone + sum(number for last, number in dropped.items() if end.seen.sees(last)),
         more=reach.more or not ended,
     )
-
-
-def _select(statement: _Statement, reach: Reach, records: int, bytes: int) -> str:  # noqa: A002
-    """Give the statement that reads *reach*."""
-    where = statement.where
-    first, last = (
-        reach.extents[0].first if reach.extents else 0,
-        max((e.last for e in reach.extents), default=0),
-    )
-    conditions = [f"xid = ANY ({where.bind(reach.xids)}::xid8[])"]
-    if (after := reach.after) is not None:
-        first = max(first, after.moment)
-        beside = f"{where.bind(p.literal(after.moment))}::text::timestamptz, {where.bind(after.id)}"
-        conditions.append(f"(timestamp, id) > ({beside}::bigint)")
-    # Only of a constant Postgres knows early which partitions it needs.
-    for sign, limit in ((">=", p.time(first)), ("<=", p.time(last))):
-        if limit is not None:
-            conditions.append(f"timestamp {sign} {where.bind(limit)}")
-    condition = " AND ".join(conditions)
-    if reach.along:
-        source = (
-            f"(SELECT * FROM log_entries WHERE {condition}"
-            f" AND timestamp >= {where.bind(p.literal(first))}::text::timestamptz"
-            f" AND timestamp <= {where.bind(p.literal(last))}::text::timestamptz"
-            f" ORDER BY timestamp, id LIMIT {where.bind(records)}::bigint)"
-        )
-    else:
-        firsts, lasts = (
-            f"{where.bind([p.literal(each) for each in ends])}::text[]::timestamptz[]"
-            for ends in (
-                [each.first for each in reach.extents],
-                [each.last for each in reach.extents],
-            )
-        )
-        source = (
-            f"(SELECT e.* FROM unnest({firsts}, {lasts}) extent (first, last) CROSS JOIN LATERAL"
-            f" (SELECT * FROM log_entries WHERE timestamp >= first AND timestamp <= last"
-            f" AND {condition} OFFSET 0) e)"
-        )
-    return f"""
-SELECT {statement.wanted}, last, number, place, xid, timestamptz_send(timestamp), id,
-    {statement.selected}
-FROM (
-    SELECT *, lead(true) OVER walk IS NULL AS last, row_number() OVER walk AS place,
-        row_number() OVER (PARTITION BY xid ORDER BY timestamp, id) AS number,
-        sum(CASE WHEN {statement.wanted} THEN {BYTES} END)
-            OVER (walk ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-    FROM (SELECT *, {statement.column} FROM {source} e) e
-    WINDOW walk AS (ORDER BY xid, timestamp, id)
-) e
-WHERE ({statement.wanted} OR last) AND (before IS NULL OR before < {where.bind(bytes)}::bigint)
-ORDER BY xid, timestamp, id
-"""

@@ -10,13 +10,13 @@ import structlog
 
 from collector.forwarding.feed import sole
 from collector.forwarding.tenure import Source, Tenure, passed
-from storage import destinations
+from storage import claims
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collector.forwarding.settings import Forwarder
     from collector.forwarding.target import Target
-    from storage.destinations import Claim
+    from storage.claims import Claim
 
 log = structlog.get_logger()
 
@@ -38,9 +38,7 @@ class Delivery:
         told_at = -TOLD_EVERY
         while not stop.is_set():
             try:
-                async with destinations.claim(
-                    self._source.pool, self.name, self._source.holder
-                ) as claim:
+                async with claims.claim(self._source.pool, self.name, self._source.holder) as claim:
                     if claim is not None:
                         await self._hold(claim, stop)
             except StorageError as exc:

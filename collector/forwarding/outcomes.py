@@ -7,8 +7,8 @@ import structlog
 
 from collector import telemetry
 from collector.forwarding.settlement import Letter  # noqa: TC001  msgspec reads the annotations
-from storage.destinations import Letter as Recorded
-from storage.destinations import Progress
+from storage.claims import Letter as Recorded
+from storage.claims import Progress
 from storage.positions import Position  # noqa: TC001  the same
 
 log = structlog.get_logger()

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from collector.forwarding.pace import Courtesy
     from collector.forwarding.settings import Forwarder
     from collector.forwarding.target import Target
+    from storage.claims import Claim
     from storage.database import Pool
-    from storage.destinations import Claim, Destination, Replay, State
+    from storage.destinations import Destination, Replay, State
     from storage.follower import Follower
     from storage.notices import Board
     from storage.positions import Position

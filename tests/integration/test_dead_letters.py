@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from storage import dead_letters, deletion, destinations, partitions
+from storage.claims import Letter, Progress, claim
 from storage.deletion import Actor
-from storage.destinations import Letter, Progress, claim
 from storage.expiry import Expiry
 from storage.follower import Follower
 from storage.positions import BEGINNING

@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from storage import destinations, notices
-from storage.destinations import Letter, Lost, Progress, Unknown, claim
+from storage.claims import Letter, Lost, Progress, claim
+from storage.destinations import Unknown
 from storage.follower import Follower
 from storage.positions import BEGINNING, Position, Snapshot
 from tests.builders import NOON, record
