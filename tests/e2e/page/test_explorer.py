@@ -19,6 +19,7 @@ def parameters(page):
 
 
 async def services(page):
+    await page.locator(".row").first.wait_for()  # the table may come after the histogram
     return set(await page.locator(".row .cell-service").all_inner_texts())
 
 
