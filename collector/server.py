@@ -13,6 +13,7 @@ import random
 import re
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
@@ -236,6 +237,20 @@ def headers(request: web.Request) -> dict[str, str]:
     if "Origin" in request.headers:
         found |= request.app[CORS](request)
     return found
+
+
+def refuse_strangers(request: web.Request) -> None:
+    """
+    Refuse pages of other sites that CORS doesn't let in, where browsers don't ask beforehand.
+
+    Raises:
+        HTTPForbidden: it is from one.
+    """
+    origin = request.headers.get("Origin")
+    if origin is None or urlsplit(origin).netloc == request.host:
+        return
+    if "Access-Control-Allow-Origin" not in request.app[CORS](request):
+        raise web.HTTPForbidden(text=f"pages of {origin} may not; see cors in config.yaml")
 
 
 def _route(request: web.Request) -> str:

@@ -106,7 +106,7 @@ class Keys:
         }
         for known, (_, places, body) in self._requests.items():
             if known not in self._seen:
-                seen[known] = Seen(self._given[places.start], body, _refusals(places, refused))
+                seen[known] = Seen(self._given[places.start], body, refusals(places, refused))
         # In order: two transactions that write the same keys would deadlock in another.
         return [(known, msgspec.json.encode(seen[known]).decode()) for known in sorted(seen)]
 
@@ -127,11 +127,12 @@ class Keys:
             self.refused |= {places.start + each.index: each.reason for each in seen.refused}
 
 
-def _refusals(places: range, refused: Mapping[int, str]) -> tuple[Refusal, ...]:
+def refusals(places: range, refused: Mapping[int, str]) -> tuple[Refusal, ...]:
+    """Give what was *refused* of the request that has these *places* in its group."""
     return tuple(
-        Refusal(index=place - places.start, reason=reason)
-        for place, reason in sorted(refused.items())
-        if place in places
+        Refusal(index=place - places.start, reason=refused[place])
+        for place in (places if refused else ())
+        if place in refused
     )
 
 

@@ -20,8 +20,8 @@ import structlog
 from storage import ledger
 from storage.errors import KeyReused, Rejected, StorageError, Unavailable, translated
 from storage.layout import PAST_LEDGER, hypertable
-from storage.records import COLUMNS, Batch, LogRecord, Outcome, Refusal
-from storage.repeats import Keys, Repeated
+from storage.records import COLUMNS, Batch, LogRecord, Outcome
+from storage.repeats import Keys, Repeated, refusals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -268,13 +268,9 @@ class LogWriter:
 
 
 def _outcome(places: range, refused: Mapping[int, str], keys: Keys) -> Outcome:
-    refusals = tuple(
-        Refusal(index=place - places.start, reason=refused[place])
-        for place in (places if refused else ())
-        if place in refused
-    )
+    told = refusals(places, refused)
     repeated = sum(place in keys.ids and place not in refused for place in places if keys.ids)
-    return Outcome(stored=len(places) - len(refusals), refused=refusals, repeated=repeated)
+    return Outcome(stored=len(places) - len(told), refused=told, repeated=repeated)
 
 
 async def _copy(connection: Any, table: str, records: Sequence[LogRecord]) -> dict[int, str]:

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -226,13 +225,7 @@ def _ours(handler: server.Handler) -> server.Handler:
     """Refuse pages of other sites, which browsers let send requests to anybody."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        origin = request.headers.get("Origin")
-        if (
-            origin is not None
-            and urlsplit(origin).netloc != request.host
-            and "Access-Control-Allow-Origin" not in request.app[server.CORS](request)
-        ):
-            raise web.HTTPForbidden(text=f"pages of {origin} may not; see cors in config.yaml")
+        server.refuse_strangers(request)
         return await handler(request)
 
     return answer

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -73,7 +72,7 @@ async def answer(
 
     *searched* gives the search for another ``q``, or raises Unprocessable.
     """
-    _invited(request)
+    server.refuse_strangers(request)
     socket = web.WebSocketResponse(
         heartbeat=HEARTBEAT, compress=False, max_msg_size=LONGEST, timeout=FAREWELL
     )
@@ -83,15 +82,6 @@ async def answer(
         await talk.hold()
     await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the collector is stopping")
     return socket
-
-
-def _invited(request: web.Request) -> None:
-    """Refuse pages of other sites, which browsers let open a WebSocket to anybody."""
-    origin = request.headers.get("Origin")
-    if origin is None or urlsplit(origin).netloc == request.host:
-        return
-    if "Access-Control-Allow-Origin" not in request.app[server.CORS](request):
-        raise web.HTTPForbidden(text=f"pages of {origin} may not read; see cors in config.yaml")
 
 
 class Talk:

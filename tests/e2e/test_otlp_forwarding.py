@@ -140,7 +140,9 @@ def _second(server, tmp_path):
 def opentelemetry_collector(url, folder):
     """A Collector of OpenTelemetry's that passes on to *url* what it is sent; gives its URL."""
     if (program := os.environ.get("PIXSIM_TEST_OTELCOL")) is None:
-        pytest.skip("PIXSIM_TEST_OTELCOL names no Collector with otlpreceiver and otlphttpexporter")
+        pytest.skip(
+            reason="PIXSIM_TEST_OTELCOL names no Collector with otlpreceiver and otlphttpexporter"
+        )
     port, config = free_port(), folder / "otelcol.yaml"
     config.write_text(OTELCOL.format(port=port, url=url))
     with subprocess.Popen([program, "--config", config], stderr=subprocess.DEVNULL) as process:

@@ -50,7 +50,7 @@ def free_port():
 async def running(variable, ready, *arguments):
     """Run the program that *variable* names inside the block; gives its URL."""
     if (program := os.environ.get(variable)) is None:
-        pytest.skip(f"{variable} does not name a program")
+        pytest.skip(reason=f"{variable} does not name a program")
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(  # noqa: ASYNC220

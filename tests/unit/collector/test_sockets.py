@@ -147,7 +147,7 @@ def test_endpoints(endpoint, expected):
     An endpoint is an address of IPv4 or IPv6, or without a host every interface.
     """
     if endpoint.startswith("[") and not socket.has_dualstack_ipv6():
-        pytest.skip("this machine has no IPv6")
+        pytest.skip(reason="this machine has no IPv6")
     found = bound(endpoint)
     hosts = {sockets.url([one]).rpartition(":")[0] for one in found}
     for one in found:
