@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -23,8 +23,6 @@ from collector.sections import Section
 from storage.records import PROMOTABLE, LogRecord, Resource, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from storage.records import Batch
 
     Counts = Counter[str]
@@ -40,8 +38,6 @@ TEXTS = ("msg", "error", "error_type", "stage", "channel", "domain", "operation_
 SHORTEST = 8  # characters that any pattern has
 MOST_KNOWN = 10_000  # names that are remembered to be harmless or not
 DIGITS = 16  # of a hash
-
-_Shared = TypeVar("_Shared", Resource, Scope)
 
 
 class Redaction(Section, frozen=True, kw_only=True):
@@ -95,11 +91,11 @@ class Redactor:
         counts: Counts = Counter()
         for record in batch.records:
             self._redact(record, counts)
-        moved = self._moved(batch.resources, _resource, counts)
+        moved = self._moved(batch.resources, counts)
         if moved:
             for record in batch.records:
                 record.resource_id = moved.get(record.resource_id, record.resource_id)
-        moved = self._moved(batch.scopes, _scope, counts)
+        moved = self._moved(batch.scopes, counts)
         if moved:
             for record in batch.records:
                 record.scope_id = moved.get(record.scope_id, record.scope_id)
@@ -186,12 +182,7 @@ class Redactor:
         digest = hmac.new(self._hash_key, value.encode(), hashlib.sha256).hexdigest()
         return f"hash:{digest[:DIGITS]}"
 
-    def _moved(
-        self,
-        shared: dict[int, _Shared],
-        intern: Callable[[_Shared, dict[str, object]], _Shared | None],
-        counts: Counts,
-    ) -> dict[int | None, int | None]:
+    def _moved(self, shared: dict[int, Any], counts: Counts) -> dict[int | None, int | None]:
         """Put in *shared* what is to be stored instead; give the ids by those of before."""
         moved: dict[int | None, int | None] = {}
         for one in list(shared.values()):
@@ -201,7 +192,7 @@ class Redactor:
                 continue
             counts.update(found)
             del shared[one.id]
-            instead = intern(one, attributes)
+            instead = _instead(one, attributes)
             moved[one.id] = None if instead is None else instead.id
             if instead is not None:
                 shared[instead.id] = instead
@@ -216,26 +207,11 @@ def _clear(record: LogRecord, column: str) -> None:
 _NO_TEXT = frozenset({int, float, bool, type(None)})
 
 
-def _resource(former: Resource, attributes: dict[str, object]) -> Resource | None:
-    return interned_resource(
-        Origin(
-            attributes=attributes,
-            schema_url=former.schema_url,
-            dropped_attributes_count=former.dropped_attributes_count,
-        )
-    )
-
-
-def _scope(former: Scope, attributes: dict[str, object]) -> Scope | None:
-    return interned_scope(
-        Origin(
-            attributes=attributes,
-            schema_url=former.schema_url,
-            dropped_attributes_count=former.dropped_attributes_count,
-            name=former.name,
-            version=former.version,
-        )
-    )
+def _instead(former: Resource | Scope, attributes: dict[str, object]) -> Resource | Scope | None:
+    kept = {**msgspec.structs.asdict(former), "attributes": attributes}
+    del kept["id"]
+    origin = Origin(**kept)
+    return interned_scope(origin) if isinstance(former, Scope) else interned_resource(origin)
 
 
 def _normal(name: str) -> str:

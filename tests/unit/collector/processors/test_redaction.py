@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collector import values
 from collector.processors.redaction import TEXTS, Redaction, Redactor
-from collector.receivers.otlp.mapping import Origin, interned_resource
+from collector.receivers.otlp.mapping import Origin, interned_resource, interned_scope
 from storage.records import LogRecord
 from tests.builders import batch, record
 
@@ -77,7 +77,9 @@ def test_what_only_looks_like_it_stays(text):
     name=st.sampled_from(sorted(SECRETS)),
     before=letters,
     after=letters,
-    place=st.sampled_from([*TEXTS, "extra", "list", "map", "reserved", "body", "resource"]),
+    place=st.sampled_from(
+        [*TEXTS, "extra", "list", "map", "reserved", "body", "resource", "scope"]
+    ),
     action=st.sampled_from(["mask", "hash", "drop"]),
 )
 def test_no_secret_is_left_anywhere(name, before, after, place, action):
@@ -85,7 +87,7 @@ def test_no_secret_is_left_anywhere(name, before, after, place, action):
     Wherever in a record or its resource a secret stands, nothing of it is left.
     """
     text = f"{before} {SECRETS[name]} {after}"
-    fields, resources = {}, {}
+    fields, resources, scopes = {}, {}, {}
     match place:
         case "extra":
             fields["extra"] = {"a": text}
@@ -100,15 +102,19 @@ def test_no_secret_is_left_anywhere(name, before, after, place, action):
         case "resource":
             resource = interned_resource(Origin(attributes={"a": text, "b": 1}))
             fields["resource_id"], resources = resource.id, {resource.id: resource}
+        case "scope":
+            scope = interned_scope(Origin(attributes={"a": text}, name="n", version="1"))
+            fields["scope_id"], scopes = scope.id, {scope.id: scope}
         case _:
             fields[place] = text
     config = Redaction(action=action, hash_key="k")
-    found = redacted(record(**fields), config=config, resources=resources)
+    found = redacted(record(**fields), config=config, resources=resources, scopes=scopes)
     core = SECRETS[name].removeprefix("postgresql://").removesuffix("@db/logs")
 
     assert msgspec.json.encode(core).decode().strip('"') not in whole(found)
     for one in found.records:
         assert one.resource_id is None or one.resource_id in found.resources
+        assert one.scope_id is None or "n" == found.scopes[one.scope_id].name
     for key, one in found.resources.items():
         again = interned_resource(Origin(attributes=msgspec.json.decode(one.attributes)))
         assert key == one.id == again.id
