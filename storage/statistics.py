@@ -37,17 +37,17 @@ READ = (
 # One pass over the records, in half the time of one for each field.
 FACETS = f"""
 WITH grouped AS (
-    SELECT {{keys}}, grouping({{keys}}) AS bits, {READ}
+    SELECT {{keys}}, grouping({{keys}}) AS bits, {READ}, count(*) FILTER (WHERE {{match}}) AS matching
     FROM ({{newest}}) newest GROUP BY GROUPING SETS ((), {{sets}})
 ), named AS (
-    SELECT bits, CASE bits {{values}} END AS value, number, oldest FROM grouped
+    SELECT bits, CASE bits {{values}} END AS value, number, oldest, matching FROM grouped
 ), ranked AS (
     SELECT *, count(*) OVER (PARTITION BY bits) AS values,
         row_number() OVER (PARTITION BY bits ORDER BY value IS NULL DESC, number DESC, value)
             AS place
     FROM named
 )
-SELECT bits, {groups.short("value")}, number, values, oldest FROM ranked
+SELECT bits, {groups.short("value")}, number, values, oldest, matching FROM ranked
 WHERE place <= {{most}} ORDER BY bits, place
 """
 # Groups of equal size are told apart by their values.
@@ -79,10 +79,14 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facet(msgspec.Struct, frozen=True, kw_only=True):
-    """The most frequent values of a field, each with its number of records."""
+    """
+    The most frequent values of a field.
+
+    Each has its number of records, and how many of these another search finds too.
+    """
 
     field: str
-    values: list[tuple[groups.Value, int]]
+    values: list[tuple[groups.Value, int, int]]
     distinct: int  # how many values there are
     missing: int  # records without one
 
@@ -115,12 +119,19 @@ async def facets(
     names: Sequence[str],
     most: int,
     records: int,
+    matching: Search | None = None,
 ) -> tuple[Read, list[Facet]]:
-    """Give the *most* frequent values of each field, in the newest *records* of *search*."""
+    """
+    Give the *most* frequent values of each field, in the newest *records* of *search*.
+
+    Of each it is told how many of its records *matching* finds too, in the same pass.
+    """
     where = Where()
     start, end, others = bounded(search, now)
     condition = filters.condition(others, where, now)
     columns = [groups.text(where, name) for name in names]
+    if matching is not None:
+        columns.append(f"({filters.condition(matching, where, now)})")
     newest = _newest(where, condition, (start, end), columns, records)
     keys = [f"c{place}" for place in range(len(names))]
     # grouping() has a bit for each field that a row isn't grouped by, the last field's lowest.
@@ -128,6 +139,7 @@ async def facets(
     only = [nothing - (1 << place) for place in reversed(range(len(keys)))]
     statement = FACETS.format(
         newest=newest,
+        match="false" if matching is None else f"c{len(names)}",
         keys=", ".join(keys),
         sets=", ".join(f"({key})" for key in keys),
         values=" ".join(f"WHEN {bits} THEN {key}" for bits, key in zip(only, keys, strict=True)),
@@ -138,7 +150,7 @@ async def facets(
     found: dict[int, list[Any]] = {}
     for bits, *row in rows:
         found.setdefault(bits, []).append(row)
-    _, total, _, oldest = found[nothing][0]
+    _, total, _, oldest, _ = found[nothing][0]
     since = _since(start, records, total, oldest)
     return Read(start=start, end=end, records=total, since=since), [
         _facet(name, most, found.get(bits, [])) for name, bits in zip(names, only, strict=True)
@@ -235,7 +247,9 @@ def _since(start: dt.datetime, records: int, total: int, oldest: int) -> dt.date
 def _facet(name: str, most: int, rows: Sequence[Sequence[Any]]) -> Facet:
     missing = sum(number for value, number, *_ in rows if value is None)
     values = [
-        (groups.value(name, value), number) for value, number, *_ in rows if value is not None
+        (groups.value(name, value), number, matching)
+        for value, number, _, _, matching in rows
+        if value is not None
     ]
     return Facet(
         field=name,

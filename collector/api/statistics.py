@@ -11,6 +11,7 @@ from collector.api import statistics_shapes as s
 from collector.api.decoding import decode
 from collector.api.responses import PREFIX, answered
 from collector.api.searches import read, wanted
+from collector.search import parse
 from collector.search.mistakes import Unfit
 from collector.search.times import span
 from storage import histogram, statistics
@@ -83,6 +84,7 @@ class Statistics(msgspec.Struct, frozen=True):
             names=names,
             most=given.limit,
             records=given.records,
+            matching=None if given.matching is None else read("matching", given.matching, parse),
         )
         return _json(
             s.Faceted(
@@ -92,7 +94,10 @@ class Statistics(msgspec.Struct, frozen=True):
                 since=found.since,
                 reason=_newest(found, given.records),
                 records=found.records,
-                facets=[_facet(each, found.records) for each in facets],
+                facets=[
+                    _facet(each, found.records, matched=given.matching is not None)
+                    for each in facets
+                ],
             )
         )
 
@@ -174,13 +179,18 @@ def _series(series: histogram.Series) -> s.Series:
     return s.Series(total=series.total, counts=series.counts)
 
 
-def _facet(facet: statistics.Facet, records: int) -> s.Facet:
-    listed = sum(count for _, count in facet.values)
+def _facet(facet: statistics.Facet, records: int, *, matched: bool) -> s.Facet:
+    listed = sum(count for _, count, _ in facet.values)
     return s.Facet(
         field=facet.field,
         values=[
-            s.CountedValue(value=each.value, value_is_cut=each.cut, count=count)
-            for each, count in facet.values
+            s.CountedValue(
+                value=each.value,
+                value_is_cut=each.cut,
+                count=count,
+                matching=matching if matched else None,
+            )
+            for each, count, matching in facet.values
         ],
         distinct=facet.distinct,
         other=records - listed - facet.missing,

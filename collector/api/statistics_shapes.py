@@ -62,6 +62,14 @@ class Facets(Conditions, frozen=True, kw_only=True):
     ] = ",".join(FACETS)
     limit: Annotated[Count, msgspec.Meta(description="how many values of each field")] = 10
     records: Records = 100_000
+    matching: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="another search, such as `level>=error`: how many records of each value"
+            " it finds too",
+            extra_json_schema={"format": "pixsim-search"},
+        ),
+    ] = None
 
 
 class Stats(Conditions, frozen=True, kw_only=True):
@@ -117,6 +125,9 @@ class CountedValue(msgspec.Struct, frozen=True, kw_only=True):
     value: str | float
     value_is_cut: Annotated[bool, msgspec.Meta(description="whether the value goes on")]
     count: int
+    matching: Annotated[
+        int | None, msgspec.Meta(description="how many of these `matching` finds, if it was given")
+    ]
 
 
 class ValueSeries(Series, frozen=True, kw_only=True):

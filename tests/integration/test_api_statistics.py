@@ -113,7 +113,9 @@ async def test_facets(pool, get):
         pool,
         *(record(timestamp=NOON - SECOND, stage=stage) for stage in ["a", "a", "b", None]),
     )
-    answer = await get("/facets", {"last": "1h", "fields": "stage,level", "limit": "1"})
+    asked = {"last": "1h", "fields": "stage,level", "limit": "1"}
+    answer = await get("/facets", asked)
+    matching = await get("/facets", asked | {"matching": "stage:b OR level>=error"})
     common = await get("/facets", {})
 
     assert answer == HOUR | {
@@ -121,20 +123,21 @@ async def test_facets(pool, get):
         "facets": [
             {
                 "field": "stage",
-                "values": [{"value": "a", "value_is_cut": False, "count": 2}],
+                "values": [{"value": "a", "value_is_cut": False, "count": 2, "matching": None}],
                 "distinct": 2,
                 "other": 1,
                 "missing": 1,
             },
             {
                 "field": "level",
-                "values": [{"value": "info", "value_is_cut": False, "count": 4}],
+                "values": [{"value": "info", "value_is_cut": False, "count": 4, "matching": None}],
                 "distinct": 1,
                 "other": 0,
                 "missing": 0,
             },
         ],
     }
+    assert [0, 1] == [facet["values"][0]["matching"] for facet in matching["facets"]]
     assert list(FACETS) == [facet["field"] for facet in common["facets"]]
 
 
@@ -204,6 +207,7 @@ async def test_stats(pool, get):
         ("/facets", {"fields": "a,,b"}, "fields"),
         ("/facets", {"fields": ",".join("abcdefghijklmnopqrstu")}, "fields"),
         ("/facets", {"records": "1000001"}, "records"),
+        ("/facets", {"matching": "(("}, "matching"),
         ("/stats", {"of": "service"}, "of"),
         ("/stats", {"of": "timestamp"}, "of"),
         ("/stats", {"by": "a,b,c,d"}, "by"),

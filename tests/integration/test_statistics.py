@@ -23,9 +23,15 @@ def _reader(pool):
     return Reader(pool)
 
 
-async def faceted(reader, *names, search=s.EVERYTHING, most=10, records=1000):
+async def faceted(reader, *names, most=10, records=1000, matching=None):
     return await statistics.facets(
-        reader, search, now=NOON, names=names, most=most, records=records
+        reader,
+        s.EVERYTHING,
+        now=NOON,
+        names=names,
+        most=most,
+        records=records,
+        matching=matching,
     )
 
 
@@ -43,7 +49,7 @@ async def spread(reader, *names, by=(), interval=None, most=10, records=1000):
 
 
 def values(facet):
-    return [(each.value, count) for each, count in facet.values]
+    return [(each.value, count) for each, count, _ in facet.values]
 
 
 async def test_facets(pool, reader):
@@ -76,6 +82,25 @@ async def test_facets(pool, reader):
     assert [2, 2, 1, 1, 1, 0] == [
         each.distinct for each in (stage, job, queue, name, level, nothing)
     ]
+
+
+async def test_how_many_match(pool, reader):
+    """
+    Of each value's records it is told how many another search finds too.
+    """
+    await store(
+        pool,
+        record(timestamp=BEFORE, stage="a", severity_number=17),
+        record(timestamp=BEFORE, stage="a", severity_number=9),
+        record(timestamp=BEFORE, stage="b", severity_number=9),
+        record(timestamp=BEFORE, severity_number=21),
+    )
+    _, (stage, level) = await faceted(reader, "stage", "level", matching=s.Severity(17, 24))
+
+    assert [("a", 2, 1), ("b", 1, 0)] == [(v.value, *numbers) for v, *numbers in stage.values]
+    assert {("info", 2, 0), ("error", 1, 1), ("critical", 1, 1)} == {
+        (v.value, *numbers) for v, *numbers in level.values
+    }
 
 
 async def test_facets_of_nothing(reader):
@@ -117,7 +142,7 @@ async def test_long_values(pool, reader):
     await store(pool, record(timestamp=BEFORE, msg="x" * 300), record(timestamp=BEFORE, msg="y"))
     _, (facet,) = await faceted(reader, "msg")
 
-    assert [(256, True), (1, False)] == [(len(each.value), each.cut) for each, _ in facet.values]
+    assert [(256, True), (1, False)] == [(len(each.value), each.cut) for each, *_ in facet.values]
 
 
 def percentile(numbers, part):
