@@ -26,9 +26,19 @@ JSON = "application/json"
 PROTOBUF = "application/x-protobuf"
 RETRY_AFTER = "1"  # seconds; senders of today give up when it exceeds their own timeout
 # google.rpc.Code for an HTTP status
-CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 413: 8, 415: 3, 422: 3, 429: 8, 503: 14}
+CODES = dict.fromkeys((400, 414, 415, 422, 431), 3) | {
+    401: 16,
+    403: 7,
+    404: 5,
+    405: 12,
+    408: 4,
+    413: 8,
+    429: 8,
+    503: 14,
+}
 INTERNAL = 13
 LONGEST_MESSAGE = 1_000  # characters
+_UNREAD = {http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE, http.HTTPStatus.REQUEST_TIMEOUT}
 MOST_VIOLATIONS = 20
 
 
@@ -49,9 +59,24 @@ def failure(request: web.Request, exc: Exception) -> web.Response:
         content_type = JSON
         body = _status_json(status, message, exc)
     response = web.Response(status=status, body=body, content_type=content_type, headers=headers)
-    if status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+    if status in _UNREAD:
         response.force_close()  # nobody wants to read the rest
     return response
+
+
+def nowhere(status: int, message: str) -> bytes:
+    """Give the body of an answer to what is not known to have a path: in both shapes at once."""
+    return msgspec.json.encode({"code": CODES[status], "message": message, "detail": message})
+
+
+def raw(status: int, message: str) -> bytes:
+    """Give all bytes of such an answer, after which the connection ends."""
+    body = nowhere(status, message)
+    head = (
+        f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\nContent-Type: {JSON}\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def reason(exc: Exception) -> str:

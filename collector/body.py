@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
-from collector.errors import BadRequest, TooLarge, UnsupportedMedia
+from collector.errors import BadRequest, TooLarge, TooSlow, UnsupportedMedia
 from storage.errors import Overloaded
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if sys.version_info >= (3, 14):
 else:
     from backports.zstd import ZstdDecompressor, ZstdError
 
-READ_TIMEOUT = 30.0  # seconds for a whole body; a slower sender is cut off
 HELD = web.RequestKey("held", int)  # bytes that this request holds of those in flight
 
 
@@ -49,9 +48,9 @@ class InFlight:
         self.held -= request.get(HELD, 0)
 
 
-async def read(request: web.Request, *, limit: int, in_flight: InFlight) -> bytes:
+async def read(request: web.Request, *, limit: int, seconds: float, in_flight: InFlight) -> bytes:
     """
-    Read a body of at most *limit* bytes, after decompression.
+    Read a body of at most *limit* bytes, after decompression, within so many *seconds*.
 
     Content-Encoding may be identity, gzip (of any number of members), deflate or zstd, in
     any case.
@@ -61,7 +60,7 @@ async def read(request: web.Request, *, limit: int, in_flight: InFlight) -> byte
         TooLarge: it is over the limit, or its Content-Length says so; the rest is not read.
         UnsupportedMedia: the Content-Encoding is another.
         Overloaded: the bytes in flight are at their limit.
-        ConnectionError: it did not arrive in time; the sender is cut off.
+        TooSlow: it did not arrive in time.
     """
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     inflate = _inflater(encoding)
@@ -70,7 +69,7 @@ async def read(request: web.Request, *, limit: int, in_flight: InFlight) -> byte
     parts: list[bytes] = []
     room = limit
     try:
-        async with asyncio.timeout(READ_TIMEOUT):
+        async with asyncio.timeout(seconds):
             while data := await request.content.readany():
                 for part in (data,) if inflate is None else inflate.feed(data, room):
                     room -= len(part)
@@ -79,9 +78,7 @@ async def read(request: web.Request, *, limit: int, in_flight: InFlight) -> byte
                     in_flight.take(request, len(part))
                     parts.append(part)
     except TimeoutError as exc:
-        if request.transport is not None:
-            request.transport.close()
-        raise ConnectionResetError("the body did not arrive in time") from exc
+        raise TooSlow(f"the body did not come to its end within {seconds:g} s") from exc
     except (zlib.error, ZstdError) as exc:
         raise BadRequest(f"the body is not valid {encoding}: {exc}") from exc
     if inflate is not None and not inflate.complete:

@@ -14,7 +14,7 @@ import msgspec
 
 from collector.exporters.postgres import Postgres
 from collector.forwarding.settings import Forwarder
-from collector.sections import HttpServer, Seconds, Section, servers
+from collector.sections import Connections, HttpServer, Seconds, Section, servers
 
 MOST_WORKERS = 64
 MOST_BY_DEFAULT = 4  # workers; more are for who has measured that they help
@@ -55,6 +55,7 @@ class Service(Section, frozen=True, kw_only=True):
     extensions: tuple[str, ...] = ()
     pipelines: Pipelines = Pipelines()
     telemetry: Telemetry = Telemetry()
+    connections: Connections = Connections()
     workers: Annotated[int, msgspec.Meta(ge=0, le=MOST_WORKERS)] = 0  # 0: see `Config.workers`
     shutdown_timeout: Seconds = 10.0  # for requests under way when it is told to stop
 

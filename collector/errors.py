@@ -3,6 +3,7 @@ What can go wrong with a request, told by what its sender should do.
 
 * RequestError              the same request will always fail: do not retry it
   + BadRequest          400 it cannot be decoded
+  + TooSlow             408 its body did not come to its end in time
   + Unprocessable       422 it is JSON, but not of the endpoint's shape (native and query API)
   + TooLarge            413 it, or what it inflates to, is over the limit
   + UnsupportedMedia    415 its Content-Type or Content-Encoding is not one we read
@@ -64,6 +65,13 @@ class TooLarge(RequestError):
 
     status = 413
     reason = "too_large"
+
+
+class TooSlow(RequestError):
+    """The body did not come to its end in time."""
+
+    status = 408
+    reason = "too_slow"
 
 
 class UnsupportedMedia(RequestError):

@@ -41,6 +41,15 @@ class HttpServer(Section, frozen=True, kw_only=True):
     max_request_body_size: Bytes = 64 * 1024 * 1024  # after decompression
 
 
+class Connections(Section, frozen=True, kw_only=True):
+    """The connections of each process, and how long a request may take to come."""
+
+    max_open: Count = 20_000
+    idle_timeout: Seconds = 630.0  # longer than proxies keep theirs, who should close first
+    read_header_timeout: Seconds = 10.0
+    read_timeout: Seconds = 30.0  # for a whole body
+
+
 def servers(part: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], HttpServer]]:
     """Give each server that *part* of a configuration has, with the path to it."""
     if isinstance(part, HttpServer):

@@ -12,6 +12,7 @@ import logging
 import random
 import re
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -21,6 +22,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from collector import answers, sockets, telemetry
 from collector.body import InFlight, read
+from collector.connections import Connection, Crowd
+from collector.sections import Connections
 from storage.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -35,9 +38,11 @@ if TYPE_CHECKING:
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
 STOPPING = web.AppKey("stopping", asyncio.Event)
 LEAVING = web.AppKey("leaving", asyncio.Event)
+READ_TIMEOUT = web.AppKey("read_timeout", float)
 CORS: web.AppKey[Callable[[web.Request], dict[str, str]]] = web.AppKey("cors")
 UNDER_WAY = web.AppKey("under_way", set[asyncio.Task[web.StreamResponse]])
 
+DEFAULT = Connections()
 QUESTIONS = {"GET", "HEAD"}
 HUNG_UP = 499  # the status that is counted where nobody was left to answer, as nginx does
 METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -55,16 +60,20 @@ class Listener(msgspec.Struct, frozen=True):
 
 async def body(request: web.Request, *, limit: int) -> bytes:
     """Read the body of *request*; see `collector.body.read`."""
-    return await read(request, limit=limit, in_flight=request.app[IN_FLIGHT])
+    seconds = request.app[READ_TIMEOUT]
+    return await read(request, limit=limit, seconds=seconds, in_flight=request.app[IN_FLIGHT])
 
 
-def create_app(listeners: Iterable[Listener], in_flight: InFlight) -> web.Application:
+def create_app(
+    listeners: Iterable[Listener], in_flight: InFlight, settings: Connections = DEFAULT
+) -> web.Application:
     """Make the application that serves *listeners*, with errors, CORS and request ids."""
     listeners = list(listeners)
     app = web.Application(middlewares=[_to_the_end, _answered])
     app[CORS] = _cors([listener.server.cors for listener in listeners])
     app[IN_FLIGHT] = in_flight
     app[LEAVING] = asyncio.Event()
+    app[READ_TIMEOUT] = settings.read_timeout
     app[STOPPING] = asyncio.Event()
     app[UNDER_WAY] = set()
     for listener in listeners:
@@ -81,6 +90,7 @@ async def listening(
     held: Sockets | None = None,
     balance: Balance | None = None,
     control: Control | None = None,
+    settings: Connections = DEFAULT,
 ) -> AsyncIterator[list[str]]:
     """
     Serve *listeners* inside the block; gives the URLs, one an endpoint.
@@ -97,30 +107,29 @@ async def listening(
     logging.getLogger("aiohttp.server").addFilter(_is_worth_telling)
     runners: list[web.AppRunner] = []
     taking: list[sockets.Taking] = []
-
-    def connections() -> int:
-        return sum(len(runner.server.connections) for runner in runners if runner.server)
-
+    crowd = Crowd(settings, balance)
     try:
         urls = []
         for endpoint, its in _by_endpoint(listeners).items():
-            runner = _runner(create_app(its, in_flight), shutdown_timeout)
+            app = create_app(its, in_flight, settings)
+            runner = web.AppRunner(
+                app,
+                shutdown_timeout=shutdown_timeout,
+                handle_signals=False,
+                handler_cancellation=True,
+            )
             runners.append(runner)
             await runner.setup()
             there = [one.dup() for one in (held or {}).get(endpoint, ())] or sockets.bound(endpoint)
             urls.append(sockets.url(there))
-            if balance is None:
-                for one in there:
-                    await web.SockSite(runner, one, backlog=sockets.BACKLOG).start()
-            else:
-                serve = _counted(cast("web.Server", runner.server), balance)
-                taking += [sockets.Taking(one, serve, balance) for one in there]
+            serve = partial(Connection, cast("web.Server", runner.server), crowd)
+            taking += [sockets.Taking(one, serve, balance, crowd) for one in there]
         yield urls
     finally:
         for each in taking:
             each.close()
         if control is not None and control.told.is_set():
-            await _left(runners, connections, control, shutdown_timeout)
+            await _left(runners, crowd, control, shutdown_timeout)
         for runner in runners:
             runner.app[STOPPING].set()
             runner.app[LEAVING].set()
@@ -132,7 +141,7 @@ async def listening(
 
 async def _left(
     runners: Sequence[web.AppRunner],
-    connections: Callable[[], int],
+    crowd: Crowd,
     control: Control,
     timeout: float,  # noqa: ASYNC109  it is no error when it is over
 ) -> None:
@@ -143,11 +152,9 @@ async def _left(
     """
     for runner in runners:
         runner.app[LEAVING].set()
-        for site in list(runner.sites):
-            await site.stop()
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout):
-            while connections() and not control.stopped.is_set():  # noqa: ASYNC110  aiohttp has no event
+            while crowd.open and not control.stopped.is_set():  # noqa: ASYNC110  aiohttp has no event
                 await asyncio.sleep(0.05)
 
 
@@ -156,31 +163,6 @@ def _by_endpoint(listeners: Iterable[Listener]) -> dict[str, list[Listener]]:
     for listener in listeners:
         found.setdefault(listener.server.endpoint, []).append(listener)
     return found
-
-
-def _counted(server: web.Server, balance: Balance) -> web.Server:
-    """Let *server* tell *balance* when a connection has ended."""
-    ended = server.connection_lost
-
-    def connection_lost(handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        balance.took(-1)
-        ended(handler, exc)
-
-    server.connection_lost = connection_lost  # type: ignore[method-assign]  # it has no hook
-    balance.begin()
-    return server
-
-
-def _runner(app: web.Application, shutdown_timeout: float) -> web.AppRunner:
-    # Bodies are inflated by us, within a limit; each request is counted, not logged.
-    return web.AppRunner(
-        app,
-        access_log=None,
-        auto_decompress=False,
-        shutdown_timeout=shutdown_timeout,
-        handle_signals=False,
-        handler_cancellation=True,
-    )
 
 
 def _is_worth_telling(line: logging.LogRecord) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from collector import components, deletions, telemetry
-from collector.api import Api, forwarders
+from collector.api import Api, forwarders, operator
 from collector.body import InFlight
 from collector.correlation import Correlation
 from collector.forwarding.forwarders import forwarding
@@ -104,8 +105,13 @@ async def collecting(
         )
         in_flight = InFlight(_share(config, place.workers))
         await stack.enter_async_context(_gauging(in_flight))
-        listeners = _listeners(config, log_writer.submit, Reader(readers, probing=probing))
-        operating = forwarders.routes(telling, Follower(readers), config.forwarders)
+        reader = Reader(readers, probing=probing)
+        listeners = _listeners(config, log_writer.submit, reader)
+        folder = Path(postgres.data_folder) if postgres.embedded else None
+        operating = [
+            *forwarders.routes(telling, Follower(readers), config.forwarders),
+            *operator.routes(reader, folder, _now),
+        ]
         followers = await stack.enter_async_context(database.reading(place.dsn, size=FOLLOWERS))
         hub = Hub(Follower(followers), board.notices(), _now)
         listeners += [
@@ -121,6 +127,7 @@ async def collecting(
                 held=place.sockets,
                 balance=place.balance,
                 control=control,
+                settings=config.service.connections,
             )
         )
         yield

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import mmap
 import socket
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -24,6 +25,8 @@ BACKLOG = 1024  # connections that wait to be taken; Linux allows 4096
 PAUSE = 0.001  # seconds that a new connection is left to other processes, each connection ahead
 LONGEST_PAUSE = 0.005  # seconds; perhaps they are busy, or dead
 EXHAUSTED_PAUSE = 1.0  # seconds until the next try when no connection can be taken
+CROWDED_PAUSE = 0.05  # seconds until the next look whether there is room for another
+AT_ONCE = 64  # connections that are taken before others are served
 PLACES = 256  # processes that can share sockets at a time
 AWAY = 2**31 - 1  # the connections of a process that takes none
 
@@ -115,18 +118,34 @@ class Balance:
         self._counts[self._place if place is None else place] = AWAY
 
 
+class Room(Protocol):
+    """How many connections a process may have; `collector.connections.Crowd` is one."""
+
+    @property
+    def full(self) -> bool:
+        """Whether there is none for another."""
+
+    def make(self) -> bool:
+        """Make some; tell whether that could be."""
+
+
 class Taking:
     """
-    Takes connections from *sock*, which other processes take from too.
+    Takes connections from *sock* while there is *room*.
 
-    The loop's own server takes as many as there are at once; this one leaves them to a process
-    that has fewer, for a moment. Who sees the end of a connection tells *balance*.
+    The loop's own server takes as many as there are at once. With *balance* other processes take
+    from it too, and this one leaves them to a process that has fewer, for a moment. Who sees
+    the end of a connection tells *balance*.
     """
 
     def __init__(
-        self, sock: socket.socket, protocol: Callable[[], asyncio.BaseProtocol], balance: Balance
+        self,
+        sock: socket.socket,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        balance: Balance | None = None,
+        room: Room | None = None,
     ) -> None:
-        self._sock, self._protocol, self._balance = sock, protocol, balance
+        self._sock, self._protocol, self._balance, self._room = sock, protocol, balance, room
         self._loop = asyncio.get_running_loop()
         self._taken: set[asyncio.Task[object]] = set()
         self._pause: asyncio.TimerHandle | None = None
@@ -138,13 +157,17 @@ class Taking:
         self._sock.close()
         if self._pause is not None:
             self._pause.cancel()
-        self._balance.away()
+        if self._balance is not None:
+            self._balance.away()
 
     def _arrived(self) -> None:
-        if (ahead := self._balance.ahead()) > 0:
+        if (ahead := self._ahead()) > 0:
             self._wait(min(ahead * PAUSE, LONGEST_PAUSE))
         else:
             self._take()
+
+    def _ahead(self) -> int:
+        return 0 if self._balance is None else self._balance.ahead()
 
     def _wait(self, seconds: float) -> None:
         self._loop.remove_reader(self._sock)
@@ -156,23 +179,38 @@ class Taking:
         self._take()
 
     def _take(self) -> None:
+        """Take one, and more of those that are there while it is this process's turn."""
+        if self._full() and self._room is not None and not self._room.make():
+            self._wait(CROWDED_PAUSE)
+            return
+        for _ in range(AT_ONCE):
+            if not self._take_one() or self._ahead() > 0 or self._full():
+                return
+
+    def _full(self) -> bool:
+        return self._room is not None and self._room.full
+
+    def _take_one(self) -> bool:
         try:
             connection, _ = self._sock.accept()
         except (BlockingIOError, ConnectionAbortedError):
-            return  # another was quicker, or who connected has gone
+            return False  # another was quicker, or who connected has gone
         except OSError as exc:  # such as too many open files
             log.error("connections_wait", error=str(exc))  # noqa: TRY400  it is no bug
             self._wait(EXHAUSTED_PAUSE)
-            return
+            return False
         connection.setblocking(False)
-        self._balance.took()
+        if self._balance is not None:
+            self._balance.took()
+        protocol = self._protocol()
         task = self._loop.create_task(
-            self._loop.connect_accepted_socket(self._protocol, connection)
+            self._loop.connect_accepted_socket(lambda: protocol, connection)
         )
         self._taken.add(task)
-        task.add_done_callback(self._connected)
+        task.add_done_callback(partial(self._connected, protocol))
+        return True
 
-    def _connected(self, task: asyncio.Task[object]) -> None:
+    def _connected(self, protocol: asyncio.BaseProtocol, task: asyncio.Task[object]) -> None:
         self._taken.discard(task)
         if task.cancelled() or task.exception():  # who connected has gone already
-            self._balance.took(-1)
+            protocol.connection_lost(None)

@@ -8,6 +8,7 @@ exposed is their sum; a worker that takes another's place goes on with its files
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,16 @@ from prometheus_client import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own variable
 PLACE = "PIXSIM_COLLECTOR_PLACE"
+STARTING = "PIXSIM_COLLECTOR_STARTED"
+# When counting began: workers have it from who started them.
+STARTED = dt.datetime.fromisoformat(
+    os.environ.get(STARTING) or dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+)
 if place := os.environ.get(PLACE):  # before any counter is made
     values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
 
@@ -109,6 +116,15 @@ in_flight_bytes = Gauge(
     "Bytes of requests from their arrival to their answer.",
     multiprocess_mode="livesum",
 )
+connections = Gauge(
+    "pixsim_connections",
+    "Connections that are open.",
+    multiprocess_mode="livesum",
+)
+connections_closed = Counter(
+    "pixsim_connections_closed",
+    "Connections that were closed while they were idle, because others needed their place.",
+)
 tail_clients = Gauge(
     "pixsim_tail_clients",
     "Readers that follow the records live.",
@@ -140,7 +156,7 @@ workers_restarted = Counter(
 
 def shared(folder: Path, place: int) -> dict[str, str]:
     """Give the environment of a worker that is to keep its counters in *folder*."""
-    return {FOLDER: str(folder), PLACE: str(place)}
+    return {FOLDER: str(folder), PLACE: str(place), STARTING: STARTED.isoformat()}
 
 
 def ended(folder: Path, place: int) -> None:
@@ -150,8 +166,23 @@ def ended(folder: Path, place: int) -> None:
 
 def exposed() -> bytes:
     """Give all counters as Prometheus reads them, of all workers together."""
+    return generate_latest(_all())
+
+
+def totals(counters: Sequence[Counter]) -> list[list[tuple[dict[str, str], int]]]:
+    """Give what each of *counters* has by its labels, of all workers together; most first."""
+    found: dict[str, list[tuple[dict[str, str], int]]] = {}
+    for family in _all().collect():
+        for sample in family.samples:
+            if sample.name == f"{family.name}_total" and sample.value:
+                found.setdefault(family.name, []).append((sample.labels, int(sample.value)))
+    names = [metric.name for counter in counters for metric in counter.describe()]
+    return [sorted(found.get(name, []), key=lambda each: -each[1]) for name in names]
+
+
+def _all() -> CollectorRegistry:
     if PLACE not in os.environ:
-        return generate_latest(REGISTRY)
+        return REGISTRY
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+    return registry
