@@ -116,7 +116,7 @@ async def histogram(
     `MOST_BUCKETS` the last ones are counted.
     """
     start, end, others = bounded(search, now)
-    size = interval or _nice(end - start, buckets)
+    size = interval or nice(end - start, buckets)
     starts = divided(start, end, size, MOST_BUCKETS)
     first = max(start, starts[0]) if starts else start
     asked = _Question(others, first, end, size, by, most, now)
@@ -147,7 +147,7 @@ def divided(
     return [ORIGIN + (first + n) * size for n in range(max(0, number - most), number)]
 
 
-def _nice(length: dt.timedelta, buckets: int) -> dt.timedelta:
+def nice(length: dt.timedelta, buckets: int) -> dt.timedelta:
     """Give the least interval that divides *length*, wherever it begins, into *buckets* or less."""
     least = length / max(buckets - 1, 1)
     return next((each for each in INTERVALS if each >= least), -(-least // WEEK) * WEEK)

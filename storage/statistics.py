@@ -37,7 +37,8 @@ READ = (
 # One pass over the records, in half the time of one for each field.
 FACETS = f"""
 WITH grouped AS (
-    SELECT {{keys}}, grouping({{keys}}) AS bits, {READ}, count(*) FILTER (WHERE {{match}}) AS matching
+    SELECT {{keys}}, grouping({{keys}}) AS bits, {READ},
+        count(*) FILTER (WHERE {{match}}) AS matching
     FROM ({{newest}}) newest GROUP BY GROUPING SETS ((), {{sets}})
 ), named AS (
     SELECT bits, CASE bits {{values}} END AS value, number, oldest, matching FROM grouped

@@ -1,0 +1,99 @@
+"""What the records take on disk, by the tables that hold a day each."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+
+from storage import counts
+from storage.counts import Span
+from storage.layout import WHOLE, hypertable
+from storage.partitions import EARLIEST
+from storage.reader import Reader  # noqa: TC001  named in a signature
+from storage.where import Where
+
+# Bytes with indexes, those of the indexes, and the name, which ends with the day.
+SIZES = {
+    False: f"""
+SELECT partition::regclass::text, pg_total_relation_size(partition), pg_indexes_size(partition)
+FROM ({WHOLE}) p ORDER BY start DESC NULLS LAST, 1
+""",
+    True: f"""
+SELECT p.partition::regclass::text, coalesce(d.total_bytes, 0)::bigint,
+    coalesce(d.index_bytes, 0)::bigint
+FROM ({WHOLE}) p LEFT JOIN chunks_detailed_size('log_entries') d
+    ON format('%I.%I', d.chunk_schema, d.chunk_name)::regclass = p.partition
+ORDER BY p.start DESC NULLS LAST, 1
+""",
+}
+DATABASE = "SELECT pg_database_size(current_database())"
+# Days that have tables of their own; other times are in those that are for all the rest.
+DAY = (
+    f"CASE WHEN {{0}} >= '{EARLIEST} 00:00Z' AND {{0}} < '9999-01-01 00:00Z'"
+    " THEN ({0} AT TIME ZONE 'UTC')::date END"
+)
+
+
+class Partition(msgspec.Struct, frozen=True, kw_only=True):
+    """A table that holds records: of a day, or of all times that have no table of their own."""
+
+    name: str
+    day: dt.date | None
+    records: int | None  # None where they are not counted yet
+    bytes: int  # with indexes
+    index_bytes: int
+
+
+class Footprint(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is, newest day first."""
+
+    database_bytes: int
+    partitions: list[Partition]
+
+
+async def footprint(reader: Reader) -> Footprint:
+    """Give the sizes, and the numbers of records as they are at this moment."""
+    async with reader.reading() as connection:
+        rows = await connection.fetch(SIZES[await hypertable(connection)])
+        database: int = await connection.fetchval(DATABASE)
+        records = await _records(connection)
+    known = {name: day for name, *_ in rows if (day := _day(name))}
+    found = []
+    for name, size, index_size in rows:
+        number = None
+        if records is not None:
+            of_day = known.get(name)
+            others = (n for day, n in records.items() if day not in known.values())
+            number = records.get(of_day, 0) if of_day else sum(others)
+        found.append(
+            Partition(
+                name=name,
+                day=known.get(name),
+                records=number,
+                bytes=size,
+                index_bytes=index_size,
+            )
+        )
+    return Footprint(database_bytes=database, partitions=found)
+
+
+async def _records(connection: Any) -> dict[dt.date | None, int] | None:
+    """Give how many records each day has, by the roll-ups; None where these lack some."""
+    if (found := await counts.rolled(connection)) is None:
+        return None
+    where = Where()
+    counted = counts.summed(
+        where, found, Span(None, None), "true", DAY.format, "NULL::text", hours=True
+    )
+    rows = await connection.fetch(
+        f"SELECT bucket, sum(records)::bigint FROM ({counted}) counted GROUP BY 1",
+        *where.arguments,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _day(name: str) -> dt.date | None:
+    digits = name.rpartition("_")[2]
+    return dt.date.fromisoformat(digits) if digits.isdigit() else None
