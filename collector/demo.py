@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         Failed: the collector is away, or refuses what is sent.
     """
-    story = Story(random.Random(arguments.seed))  # noqa: S311  a story, not a secret
+    story = Story(random.Random(arguments.seed), rate=arguments.rate)  # noqa: S311  a story, not a secret
     sent = Sent()
     urls = (arguments.url.rstrip("/"), arguments.otlp_url.rstrip("/"))
     events = itertools.islice(story.events(), arguments.count or None)

@@ -45,7 +45,7 @@ def send(collector):
     chance = random.Random(4)
     # What a browser sends has no time but that of its arrival.
     events = (
-        each for each in Story(random.Random(11)).events() if SERVICES[each.service] != BROWSER
+        each for each in Story(random.Random(11), rate=1).events() if SERVICES[each.service] != BROWSER
     )
     now = time.time_ns()
     for minute in range(MINUTES, 0, -1):
