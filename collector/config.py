@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from collector.alerting.settings import Alerts
 from collector.exporters.postgres import Postgres
 from collector.forwarding.settings import Forwarder
 from collector.sections import Connections, HttpServer, Seconds, Section, servers
@@ -55,6 +56,9 @@ class Service(Section, frozen=True, kw_only=True):
     extensions: tuple[str, ...] = ()
     pipelines: Pipelines = Pipelines()
     telemetry: Telemetry = Telemetry()
+    # Who may send and ask: holders of keys, or anybody; auto is anybody on this machine, where
+    # nothing listens elsewhere.
+    access: Literal["auto", "keys", "anybody"] = "auto"
     connections: Connections = Connections()
     workers: Annotated[int, msgspec.Meta(ge=0, le=MOST_WORKERS)] = 0  # 0: see `Config.workers`
     shutdown_timeout: Seconds = 10.0  # for requests under way when it is told to stop
@@ -67,6 +71,7 @@ class Config(Section, frozen=True, kw_only=True):
     processors: dict[str, Section]
     exporters: dict[str, Section]
     extensions: dict[str, Section]
+    alerts: Alerts = Alerts()
     service: Service
 
     @property

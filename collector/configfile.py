@@ -17,6 +17,7 @@ import msgspec
 import yaml
 
 from collector import document, rules
+from collector.alerting.settings import Alerts
 from collector.components import Catalog, Unknown
 from collector.config import KINDS, Config, Pipeline, Pipelines, Service
 from collector.document import BROKEN, Node
@@ -82,12 +83,13 @@ def parse(
     for name in parts.keys() - set(known):
         shaping.report(parts[name].line, name, f"unknown section{suggestion(name, known)}")
     components = {kind: _components(shaping, catalog, kind, parts.get(kind)) for kind in KINDS}
+    alerts = shaping.convert(parts.get("alerts", Node(0, {})), Alerts, "alerts")
     service = shaping.convert(parts.get("service", Node(0, {})), Service, "service")
     checks = rules.Checks(root, components)
     problems += shaping.problems + checks.problems
     if problems:
         raise Invalid([problem.told(file) for problem in sorted(problems)])
-    config = Config(**components, service=_complete(service, root, components))
+    config = Config(**components, alerts=alerts, service=_complete(service, root, components))
     return Loaded(config, [warning.told(file) for warning in sorted(checks.warnings)])
 
 

@@ -42,10 +42,11 @@ Dsn = Annotated[
 
 
 def shown(section: Section) -> dict[str, Any]:
-    """Give the fields of *section* as they may be shown."""
+    """Give the fields of *section* as they may be shown, by their names in the file."""
+    hints = get_type_hints(type(section), include_extras=True)
     return {
-        name: _shown(getattr(section, name), hint)
-        for name, hint in get_type_hints(type(section), include_extras=True).items()
+        field.encode_name: _shown(getattr(section, field.name), hints[field.name])
+        for field in msgspec.structs.fields(type(section))
     }
 
 

@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collector import components, deletions, telemetry
-from collector.api import Api, forwarders, operator
+from collector.access.guard import Guard
+from collector.access.known import knowing
+from collector.access.needs import SEND
+from collector.alerting.watch import alerting
+from collector.api import Api, forwarders, operations, operator
 from collector.body import InFlight
 from collector.correlation import Correlation
 from collector.forwarding.forwarders import forwarding
@@ -115,10 +119,17 @@ async def collecting(
         followers = await stack.enter_async_context(database.reading(place.dsn, size=FOLLOWERS))
         hub = Hub(Follower(followers), board.notices(), _now)
         listeners += [
-            Listener(extension, [*operating, *tail.routes(hub, extension.tails, _now)])
+            Listener(
+                extension,
+                [*operating, *tail.routes(hub, extension.tails, _now)],
+                operations.needs,
+            )
             for name in config.service.extensions
             if isinstance(extension := config.extensions[name], Api)
         ]
+        known = None
+        if config.service.access == "keys":
+            known = await stack.enter_async_context(knowing(telling))
         await stack.enter_async_context(
             listening(
                 listeners,
@@ -128,6 +139,7 @@ async def collecting(
                 balance=place.balance,
                 control=control,
                 settings=config.service.connections,
+                guard=Guard(known, telling),
             )
         )
         yield
@@ -138,12 +150,13 @@ async def keeping(config: Config, dsn: str, courtesy: Courtesy) -> AsyncIterator
     """
     Keep house inside the block: do what has to be done again and again, beside requests.
 
-    What is stored is sent on here too.
+    What is stored is sent on here too, and the rules of alerts are evaluated.
     """
     async with (
         database.connected(dsn, size=KEEPERS) as pool,
         housekeeping(_chores(pool, config.store)),
         forwarding(config.forwarders, dsn, courtesy),
+        alerting(config.alerts, dsn),
     ):
         yield
 
@@ -200,7 +213,10 @@ def _listeners(config: Config, write: Submit, reader: Reader) -> list[Listener]:
     ]
     submit = pipeline(processes, write)
     receivers = [
-        catalog.create("receivers", name)(name, config.receivers[name], correlation, submit)
+        msgspec.structs.replace(
+            catalog.create("receivers", name)(name, config.receivers[name], correlation, submit),
+            needs=lambda _method, _path: SEND,
+        )
         for name in logs.receivers
     ]
     extensions = [

@@ -8,6 +8,7 @@ mappings are walked here, and msgspec converts what they hold.
 from __future__ import annotations
 
 import difflib
+from types import UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -40,23 +41,25 @@ class Shaping:
         if (items := self.items(node, path)) is None:
             return BROKEN
         hints = get_type_hints(kind, include_extras=True)
-        for name in items.keys() - hints.keys():
+        # Some are called in the file what Python has for a word of its own.
+        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+        for name in items.keys() - fields.keys():
             self.report(
-                items[name].line, _join(path, name), f"unknown key{suggestion(name, hints)}"
+                items[name].line, _join(path, name), f"unknown key{suggestion(name, fields)}"
             )
         values = {
-            field.name: self.convert(items[field.name], hints[field.name], _join(path, field.name))
-            for field in msgspec.structs.fields(kind)
-            if field.name in items
+            field.name: self.convert(items[name], hints[field.name], _join(path, name))
+            for name, field in fields.items()
+            if name in items
         }
-        for field in msgspec.structs.fields(kind):
-            if field.required and field.name not in items:
-                self.report(node.line, path, f"the key {field.name} is missing")
+        for name, field in fields.items():
+            if field.required and name not in items:
+                self.report(node.line, path, f"the key {name} is missing")
                 return BROKEN
         if BROKEN in values.values():
             return BROKEN
         try:
-            return kind(**self._defaults(kind, items.keys()), **values)
+            return kind(**self._defaults(kind, values), **values)
         except ValueError as exc:  # a rule between fields
             self.report(node.line, path, str(exc))
             return BROKEN
@@ -73,9 +76,11 @@ class Shaping:
 
     def convert(self, node: Node, hint: Any, path: str) -> Any:
         """Give *node* as a value of the type *hint*, or `BROKEN`."""
-        if isinstance(hint, type) and issubclass(hint, Section):
-            return self.section(node, hint, path)
         origin, arguments = get_origin(hint), get_args(hint)
+        if origin is UnionType and node.value is not None:  # a section, or nothing
+            hint = next((each for each in arguments if _is_section(each)), hint)
+        if _is_section(hint):
+            return self.section(node, hint, path)
         if origin is dict and isinstance(node.value, dict):
             return self._whole(
                 {
@@ -179,6 +184,10 @@ def _describe(info: inspect.Type, unit: str = "") -> str:  # noqa: PLR0911  a ta
 def _bounds(info: inspect.IntType | inspect.FloatType) -> str:
     limits = {"above": info.gt, "from": info.ge, "below": info.lt, "to": info.le}
     return " ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
+
+
+def _is_section(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Section)
 
 
 def _join(path: str, name: str) -> str:

@@ -148,6 +148,27 @@ commit_records = Histogram(
     "Log records a commit.",
     buckets=(1, 10, 100, 1_000, 10_000, 100_000),
 )
+alert_evaluations = Counter(
+    "pixsim_alert_evaluations",
+    "Evaluations of a rule of alerts: done, or failed.",
+    ("rule", "outcome"),
+)
+alert_groups_left_out = Counter(
+    "pixsim_alert_groups_left_out",
+    "Groups that met a rule of alerts beyond its limit, at each evaluation.",
+    ("rule",),
+)
+alerts_firing = Gauge(
+    "pixsim_alerts_firing",
+    "Alerts of a rule that fire, silenced ones too; of who evaluates alone.",
+    ("rule",),
+    multiprocess_mode="livesum",
+)
+alert_notifications = Counter(
+    "pixsim_alert_notifications",
+    "Notifications of alerts: sent, failed and tried again later, or given up.",
+    ("notifier", "outcome"),
+)
 workers_restarted = Counter(
     "pixsim_workers_restarted",
     "Worker processes that were started in the place of one that died.",

@@ -1,0 +1,1 @@
+"""Alerts: rules over the stored records, and those who are told when one fires."""
