@@ -9,11 +9,9 @@ others.
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  msgspec reads the annotations when the class is made
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-
-from storage.repeats import Repeated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,14 +23,8 @@ if TYPE_CHECKING:
 
 INSERT = """
 INSERT INTO ledger (receiver, sender, requests, records, refused, min_timestamp, max_timestamp)
-SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::integer[],
-    $6::timestamptz[], $7::timestamptz[])
-"""
-INSERT_WITH_KEYS = f"""
-WITH entered AS ({INSERT})
-INSERT INTO seen (key, outcome) SELECT * FROM unnest($8::bytea[], $9::jsonb[])
-ON CONFLICT (key) DO NOTHING RETURNING 1
-"""
+VALUES {}"""
+INSERT_KEYS = "INSERT INTO seen (key, outcome) VALUES {}"
 
 
 class _Entry(msgspec.Struct):
@@ -48,18 +40,15 @@ class _Entry(msgspec.Struct):
         self.last = last if self.last is None else max(self.last, last)
 
 
-async def enter(
-    connection: Any, batches: Iterable[Batch], refused: Mapping[int, str], keys: Keys
-) -> None:
+def entry(batches: Iterable[Batch], refused: Mapping[int, str], keys: Keys) -> str:
     """
-    Write what the transaction of *connection* has added, and what it is known by.
+    Give the statements that write what a transaction has added, and what it is known by.
 
     That are *batches*, but the *refused* records and those that *keys* knows to be stored
     before, by their places among the records of all batches. Of the hours of a batch the first
     counts it and its refused records.
 
-    Raises:
-        Repeated: more than *keys* knows was stored before; the transaction has to be undone.
+    They violate the primary key of ``seen`` where more than *keys* knows was stored before.
     """
     entries: dict[tuple[str, str, dt.datetime | None], _Entry] = {}
     place = 0
@@ -79,22 +68,34 @@ async def enter(
         for hour, within in hours.items():
             entries.setdefault((batch.receiver, batch.sender, hour), _Entry()).add(*within)
         counted = (batch.receiver, batch.sender, next(iter(hours), None))
-        entry = entries.setdefault(counted, _Entry())
-        entry.requests += 1
-        entry.refused += bad
-    rows = (
-        (receiver, sender, *msgspec.structs.astuple(entry))
-        for (receiver, sender, _), entry in entries.items()
+        its = entries.setdefault(counted, _Entry())
+        its.requests += 1
+        its.refused += bad
+    statement = INSERT.format(
+        _values(
+            (receiver, sender, *msgspec.structs.astuple(its))
+            for (receiver, sender, _), its in entries.items()
+        )
     )
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    seen = keys.rows(refused)
-    if not seen:
-        await connection.execute(INSERT, *columns)
-        return
-    known = map(list, zip(*seen, strict=True))
-    written = await connection.fetch(INSERT_WITH_KEYS, *columns, *known)
-    if len(written) < len(seen):
-        raise Repeated
+    if seen := keys.rows(refused):
+        statement += f"; {INSERT_KEYS.format(_values(seen))}"
+    return statement
+
+
+def _values(rows: Iterable[Sequence[object]]) -> str:
+    return ", ".join(f"({', '.join(map(_literal, row))})" for row in rows)
+
+
+def _literal(value: object) -> str:
+    """Quote a value as SQL does, whatever ``standard_conforming_strings`` says."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, bytes):
+        return rf"E'\\x{value.hex()}'"
+    quoted = str(value).replace("\\", r"\\").replace("'", "''")
+    return f"E'{quoted}'"
 
 
 def _by_hour(times: Sequence[dt.datetime]) -> dict[dt.datetime, Within]:

@@ -11,44 +11,28 @@ from __future__ import annotations
 import asyncio
 import collections
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import msgspec
 import structlog
 
 from storage import ledger
+from storage.copying import TABLE, copy, copy_good, intern
 from storage.errors import KeyReused, Rejected, StorageError, Unavailable, translated
 from storage.layout import PAST_LEDGER, hypertable
-from storage.records import COLUMNS, Batch, LogRecord, Outcome
+from storage.records import Batch, LogRecord, Outcome, Resource, Scope
 from storage.repeats import Keys, Repeated, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
-    import asyncpg
-
-    Copy = Callable[[Any, str, Sequence[LogRecord]], Awaitable[dict[int, str]]]
-
-# The lower level of partitions has no trigger; see the first migration. Of a hypertable there
-# is one level, and the transaction says that the trigger has nothing to do.
-TABLE = {False: "log_entries_days", True: "log_entries"}
 IDS_AT_ONCE = 1_000  # the increment of the sequence
 LEAST_BLOCKS = 10  # of ids that are reserved with one call, which takes as long as for one
 KNOWN_AT_MOST = 100_000  # resources and scopes remembered as stored
 
 RESERVE = "SELECT nextval('log_entry_ids') FROM generate_series(1, $1)"
-INSERT_RESOURCES = """
-INSERT INTO resources (id, attributes, schema_url, dropped_attributes_count)
-SELECT * FROM unnest($1::bigint[], $2::jsonb[], $3::text[], $4::bigint[])
-ON CONFLICT (id) DO NOTHING
-"""
-INSERT_SCOPES = """
-INSERT INTO scopes (id, name, version, attributes, schema_url, dropped_attributes_count)
-SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::jsonb[], $5::text[], $6::bigint[])
-ON CONFLICT (id) DO NOTHING
-"""
-astuple = msgspec.structs.astuple
 log = structlog.get_logger()
 
 
@@ -201,7 +185,7 @@ class LogWriter:
     ) -> dict[int, str]:
         """Store *records* in one transaction; give places and reasons of the refused ones."""
         start = time.perf_counter()
-        copy: Copy = _copy
+        straight = True
         with translated():
             async with (
                 asyncio.timeout(self._config.commit_timeout),
@@ -209,14 +193,16 @@ class LogWriter:
             ):
                 while True:
                     try:
-                        refused = await self._transact(connection, group, records, keys, copy)
+                        refused = await self._transact(
+                            connection, group, records, keys, straight=straight
+                        )
                         break
                     except Repeated:  # the rare cases may cost another try
                         await keys.find(connection)
                     except Rejected:  # and its savepoints
-                        if copy is _copy_good:
+                        if not straight:
                             raise
-                        copy = _copy_good
+                        straight = False
         stored = len(records) - len(refused) - len(keys.ids)
         self._committed(time.perf_counter() - start, stored)
         return refused
@@ -227,7 +213,8 @@ class LogWriter:
         group: Sequence[_Waiting],
         records: Sequence[LogRecord],
         keys: Keys,
-        copy: Copy,
+        *,
+        straight: bool,
     ) -> dict[int, str]:
         batches = [waiting.batch for waiting in group]
         places: Sequence[int] = range(len(records))
@@ -236,62 +223,52 @@ class LogWriter:
             records = [records[place] for place in places]
         if not records:
             return {}
-        with translated():
+        fresh = self._unknown(batches)
+        with translated(), _repeats():
             # Another task's failure may make it unknown at any moment.
             if (chunked := self._hypertable) is None:
                 chunked = self._hypertable = await hypertable(connection)
+            if straight and not chunked and not any(fresh):
+                await copy(connection, TABLE[chunked], records, ledger.entry(batches, {}, keys))
+                return {}
             async with connection.transaction():
                 if chunked:
                     await connection.execute(f"SET LOCAL {PAST_LEDGER}")
-                fresh = await self._intern(connection, batches)
-                bad = await copy(connection, TABLE[chunked], records)
+                await intern(connection, *fresh)
+                copying = copy if straight else copy_good
+                bad = await copying(connection, TABLE[chunked], records)
                 refused = {places[place]: reason for place, reason in bad.items()}
-                await ledger.enter(connection, batches, refused, keys)
+                await connection.execute(ledger.entry(batches, refused, keys))
         if len(self._known) > KNOWN_AT_MOST:
             self._known.clear()
-        self._known |= fresh  # only now: an insert that was rolled back must be made again
+        # Only now: an insert that was rolled back must be made again.
+        self._known.update(*fresh)
         return refused
 
-    async def _intern(self, connection: Any, batches: Sequence[Batch]) -> set[int]:
-        """Store the resources and scopes seen for the first time; give their ids."""
-        known, fresh = self._known, set()
-        for statement, found in (
-            (INSERT_RESOURCES, {r.id: r for b in batches for r in b.resources.values()}),
-            (INSERT_SCOPES, {s.id: s for b in batches for s in b.scopes.values()}),
-        ):
-            # Sorted: two transactions that insert the same ones in another order deadlock.
-            if missing := sorted(key for key in found if key not in known):
-                columns = zip(*(astuple(found[key]) for key in missing), strict=True)
-                await connection.execute(statement, *map(list, columns))
-                fresh.update(missing)
-        return fresh
+    def _unknown(self, batches: Sequence[Batch]) -> tuple[dict[int, Resource], dict[int, Scope]]:
+        """Give the resources and scopes that are seen for the first time."""
+        known = self._known
+        return (
+            {r.id: r for b in batches for r in b.resources.values() if r.id not in known},
+            {s.id: s for b in batches for s in b.scopes.values() if s.id not in known},
+        )
+
+
+@contextmanager
+def _repeats() -> Iterator[None]:
+    """Raise `Repeated` where a key of the group is one that was seen before."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as exc:
+        if exc.table_name == "seen":
+            raise Repeated from exc
+        raise
 
 
 def _outcome(places: range, refused: Mapping[int, str], keys: Keys) -> Outcome:
     told = refusals(places, refused)
     repeated = sum(place in keys.ids and place not in refused for place in places if keys.ids)
     return Outcome(stored=len(places) - len(told), refused=told, repeated=repeated)
-
-
-async def _copy(connection: Any, table: str, records: Sequence[LogRecord]) -> dict[int, str]:
-    await connection.copy_records_to_table(table, records=map(astuple, records), columns=COLUMNS)
-    return {}
-
-
-async def _copy_good(connection: Any, table: str, records: Sequence[LogRecord]) -> dict[int, str]:
-    """COPY *records*, halving them after a refusal, down to those that are bad."""
-    try:
-        with translated():
-            async with connection.transaction():
-                return await _copy(connection, table, records)
-    except Rejected as exc:
-        if len(records) == 1:
-            return {0: str(exc)}
-        middle = len(records) // 2
-        refused = await _copy_good(connection, table, records[:middle])
-        for place, reason in (await _copy_good(connection, table, records[middle:])).items():
-            refused[middle + place] = reason
-        return refused
 
 
 @asynccontextmanager

@@ -9,8 +9,8 @@ import time
 import asyncpg
 import psutil
 
+from storage.copying import TABLE
 from storage.records import COLUMNS
-from storage.writer import TABLE
 from tests.bench import bodies, load
 
 CONNECTIONS = 8

@@ -108,6 +108,18 @@ async def test_ledger_tells_which_rows_a_transaction_added(pool):
     assert [tuple(r) for r in found] == [("otlp", "sdk", 1, 2, 2), ("pixsim", "old", 1, 1, 1)]
 
 
+@pytest.mark.parametrize("setting", ["on", "off"])
+async def test_ledger_keeps_every_name_of_a_sender(pool, setting):
+    """A User-Agent is kept as it came, whatever the server makes of backslashes."""
+    sender = r"""curl/8.0 (O'Hara; \'; \x41) "é" -- $1 %s {}"""
+    name = await pool.fetchval("SELECT quote_ident(current_database())")
+    await pool.execute(f"ALTER DATABASE {name} SET standard_conforming_strings = {setting}")
+    await pool.expire_connections()
+    async with writing(pool) as log_writer:
+        await log_writer.submit(batch(record(), receiver="otlp", sender=sender))
+    assert await pool.fetchval("SELECT sender FROM ledger") == sender
+
+
 async def test_resources_and_scopes_are_stored_once(pool):
     """
     A resource or scope is inserted with the first record that refers to it.
