@@ -16,7 +16,13 @@ from aiohttp import web
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from collector.errors import BadRequest, RequestError, Unprocessable, UnsupportedMedia
+from collector.errors import (
+    BadRequest,
+    RequestError,
+    Unauthorized,
+    Unprocessable,
+    UnsupportedMedia,
+)
 from storage.errors import KeyReused, Rejected, StorageError, Unavailable
 
 log = structlog.get_logger()
@@ -90,7 +96,7 @@ def reason(exc: Exception) -> str:
 
 def _described(exc: Exception) -> tuple[int, str, dict[str, str]]:
     match exc:
-        case UnsupportedMedia():
+        case UnsupportedMedia() | Unauthorized():
             return exc.status, str(exc), exc.headers
         case RequestError():
             return exc.status, str(exc), {}

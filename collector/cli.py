@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collector import configfile, demo, engine, own_log
-from collector.commands import delete, expiry, store
+from collector.commands import delete, expiry, keys, store
 from collector.commands.store import PROGRAM
 from collector.config import MOST_WORKERS
 from collector.configfile import Invalid
 from collector.control import Failed
-from collector.terminal import client, export, forward, stats, tail
+from collector.terminal import alerts, client, export, forward, stats, tail
 from collector.terminal import commands as questions
 from storage import migrate
 from storage.errors import StorageError
@@ -95,6 +95,18 @@ def _parser() -> argparse.ArgumentParser:
     expiry.add_arguments(add("retention", "delete now what the configuration no longer keeps"))
     expiry.add_cleanup_arguments(add("cleanup", "delete all records that are older than some days"))
     delete.add_arguments(add("delete", "delete all records of one user, job or request"))
+    keys.add_arguments(
+        commands.add_parser(
+            "keys",
+            help="make, show, replace and revoke the keys by which others send and ask",
+            description="Make, show, replace and revoke keys, in the database that the"
+            " configuration names; a collector that runs knows within seconds.",
+            epilog=keys.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+    )
+    keys.add_audit_arguments(add("audit", "show what admins have done, the newest first"))
     demo.add_arguments(
         commands.add_parser(
             "demo",
@@ -173,6 +185,15 @@ def _add_questions(commands: Commands) -> None:
             " to be done there. Whichever collector is asked, the one that sends does it within"
             " a second.",
             forward.EXAMPLES,
+        )
+    )
+    alerts.add_arguments(
+        add(
+            "alerts",
+            "show what fires and what did, silence it, and test who is told",
+            "Show the rules of alerts and what became of them, have nobody told of some alerts for"
+            " a while, and send those who are told a test.",
+            alerts.EXAMPLES,
         )
     )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collector import api, page
-from collector.api import Api
+from collector.api import Api, operations
 from collector.correlation import Correlation
 from collector.exporters import (
     datadog,
@@ -51,6 +51,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     ``create`` gives, by the kind of component,
 
     * a `Listener` of a receiver, from its name, its settings, the `Correlation` and `Submit`;
+      whoever sends to it needs a key for that;
     * a `Process` of a processor, from its settings;
     * a `Target` of an exporter, from its settings, which are a `Forwarder`;
     * a `Listener` of an extension, from its settings and the `Reader`.
@@ -74,7 +75,7 @@ def _otlp(name: str, config: Otlp, correlation: Correlation, submit: Submit) -> 
 
 
 def _api(config: Api, reader: Reader) -> Listener:
-    return Listener(config, [*api.routes(config, reader), *page.routes()])
+    return Listener(config, [*api.routes(config, reader), *page.routes()], operations.needs)
 
 
 def _forwarder(config: type[Forwarder], create: Callable[[Any], Target]) -> Component:

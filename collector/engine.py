@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from storage import migrate, timescale
+from storage import database, migrate, restriction, timescale
+from storage.errors import Unsuitable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ async def upgrade(postgres: Postgres, dsn: str, told: Callable[[str], object]) -
     await asyncio.to_thread(migrate.upgrade, dsn)
     if postgres.engine == "timescaledb":
         await timescale.prepare(dsn, compress_after=postgres.compress_after, told=told)
+    await _renew(dsn, told)
 
 
 async def check(postgres: Postgres, dsn: str) -> None:
@@ -35,3 +37,12 @@ async def check(postgres: Postgres, dsn: str) -> None:
         Unavailable: the database is away.
     """
     await timescale.check(dsn, wanted=postgres.engine == "timescaledb")
+
+
+async def _renew(dsn: str, told: Callable[[str], object]) -> None:
+    """Let keys for some services see what the tables have now."""
+    async with database.connected(dsn, size=1) as pool:
+        try:
+            await restriction.renew(pool)
+        except Unsuitable as exc:  # who has such a key hears of it; nobody else needs it
+            told(str(exc))

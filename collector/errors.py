@@ -3,6 +3,8 @@ What can go wrong with a request, told by what its sender should do.
 
 * RequestError              the same request will always fail: do not retry it
   + BadRequest          400 it cannot be decoded
+  + Unauthorized        401 it has no key that is known
+  + Forbidden           403 its key is not for this
   + TooSlow             408 its body did not come to its end in time
   + Unprocessable       422 it is JSON, but not of the endpoint's shape (native and query API)
   + TooLarge            413 it, or what it inflates to, is over the limit
@@ -31,7 +33,7 @@ class RequestError(Exception):
     """A request that will always fail; the message is for its sender."""
 
     status: ClassVar[int]
-    reason: ClassVar[str]  # the value of the counter's label
+    reason: str  # the value of the counter's label
 
 
 class BadRequest(RequestError):
@@ -43,6 +45,27 @@ class BadRequest(RequestError):
     def __init__(self, message: str, violations: tuple[Violation, ...] = ()) -> None:
         super().__init__(message)
         self.violations = violations
+
+
+class Unauthorized(RequestError):
+    """There is no key, or none that is known."""
+
+    status = 401
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Forbidden(RequestError):
+    """The key is known, and not for this."""
+
+    status = 403
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Unprocessable(RequestError):

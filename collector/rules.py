@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 PIPELINE = ("service", "pipelines", "logs")
 STORE = "postgres"  # the type of the exporter whose commit a sender waits for
 HIGHEST_PORT = 65_535
+ELSEWHERE = (
+    "{} can be reached from other machines: set service.access to `keys`, and make one with"
+    " `pixsim-collector keys create`; or to `anybody`, if everybody there may send and read"
+)
 _EVERY_HOST = {"", "0.0.0.0", "[::]"}  # noqa: S104  named, not bound
 
 
@@ -37,6 +42,7 @@ class Checks:
         used = {kind: self._used(kind) for kind in KINDS}
         self._store(used["exporters"])
         self._endpoints(used)
+        self._access(used)
 
     def _used(self, kind: str) -> list[str]:
         """Give the names of *kind* that run, and check that they are some."""
@@ -105,6 +111,21 @@ class Checks:
                 self.problems += [Problem(self._line(*path), ".".join(path), r) for r in reasons]
                 sockets.append(socket)
 
+    def _access(self, used: Mapping[str, list[str]]) -> None:
+        """Check that where others can reach us it was said who of them may."""
+        node = self._root.given("service", "access")
+        if node is not None and node.value != "auto":
+            return
+        told: set[str] = set()
+        for kind, name in ((kind, name) for kind, names in used.items() for name in names):
+            for socket in _sockets(self._components[kind][name], (kind, name)):
+                where = f"{socket.host}:{socket.port}"
+                if not _is_loopback(socket.host) and where not in told:
+                    told.add(where)
+                    path = (*socket.path, "endpoint")
+                    problem = Problem(self._line(*path), ".".join(path), ELSEWHERE.format(where))
+                    self.problems.append(problem)
+
     def _line(self, *path: str) -> int:
         """Give the line of the nearest thing to *path* that the file has, or 0."""
         while path:
@@ -138,6 +159,13 @@ def _sockets(section: Any, path: tuple[str, ...]) -> Iterator[_Socket]:
     for there, server in servers(section, path):
         host, _, port = server.endpoint.rpartition(":")
         yield _Socket(there, host, int(port))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _type(name: str) -> str:

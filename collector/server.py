@@ -21,8 +21,11 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from collector import answers, sockets, telemetry
+from collector.access.guard import Guard
+from collector.access.needs import ADMIN, OPEN, Needs
 from collector.body import InFlight, read
 from collector.connections import Connection, Crowd
+from collector.errors import Forbidden, Unauthorized
 from collector.sections import Connections
 from storage.errors import Unavailable
 
@@ -41,6 +44,8 @@ LEAVING = web.AppKey("leaving", asyncio.Event)
 READ_TIMEOUT = web.AppKey("read_timeout", float)
 CORS: web.AppKey[Callable[[web.Request], dict[str, str]]] = web.AppKey("cors")
 UNDER_WAY = web.AppKey("under_way", set[asyncio.Task[web.StreamResponse]])
+GUARD = web.AppKey("guard", Guard)
+NEEDS = web.AppKey("needs", dict[web.AbstractRoute, Needs])
 
 DEFAULT = Connections()
 QUESTIONS = {"GET", "HEAD"}
@@ -51,11 +56,20 @@ LONGEST_ID = 200  # characters of an X-Request-ID that is echoed
 _ID = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_ID}}}")
 
 
+def _of_admins(_method: str, _path: str) -> Needs:
+    return ADMIN
+
+
 class Listener(msgspec.Struct, frozen=True):
-    """What one component wants served, and where."""
+    """
+    What one component wants served, and where; *needs* tells what a key must have for that.
+
+    It is given a method, which of HEAD is that of GET, and a path such as ``/views/{name}``.
+    """
 
     server: HttpServer
     routes: Sequence[web.RouteDef]
+    needs: Callable[[str, str], Needs] = _of_admins
 
 
 async def body(request: web.Request, *, limit: int) -> bytes:
@@ -65,7 +79,10 @@ async def body(request: web.Request, *, limit: int) -> bytes:
 
 
 def create_app(
-    listeners: Iterable[Listener], in_flight: InFlight, settings: Connections = DEFAULT
+    listeners: Iterable[Listener],
+    in_flight: InFlight,
+    settings: Connections = DEFAULT,
+    guard: Guard | None = None,
 ) -> web.Application:
     """Make the application that serves *listeners*, with errors, CORS and request ids."""
     listeners = list(listeners)
@@ -76,8 +93,15 @@ def create_app(
     app[READ_TIMEOUT] = settings.read_timeout
     app[STOPPING] = asyncio.Event()
     app[UNDER_WAY] = set()
+    needs: dict[web.AbstractRoute, Needs] = {}
     for listener in listeners:
         app.add_routes(listener.routes)
+        for route in app.router.routes():
+            if route not in needs and route.resource is not None:
+                method = "GET" if route.method == "HEAD" else route.method
+                needs[route] = listener.needs(method, route.resource.canonical)
+    if guard is not None:
+        app[GUARD], app[NEEDS] = guard, needs
     return app
 
 
@@ -91,12 +115,13 @@ async def listening(
     balance: Balance | None = None,
     control: Control | None = None,
     settings: Connections = DEFAULT,
+    guard: Guard | None = None,
 ) -> AsyncIterator[list[str]]:
     """
     Serve *listeners* inside the block; gives the URLs, one an endpoint.
 
     *held* has the sockets of endpoints that are open already, and stay so; with *balance*
-    other processes take connections from them too.
+    other processes take connections from them too. Without *guard* everybody may do everything.
 
     At its end new requests get 503, and those under way have *shutdown_timeout* seconds. Where
     *control* says to leave, connections have as long before that to bring one more request each.
@@ -111,7 +136,7 @@ async def listening(
     try:
         urls = []
         for endpoint, its in _by_endpoint(listeners).items():
-            app = create_app(its, in_flight, settings)
+            app = create_app(its, in_flight, settings, guard)
             runner = web.AppRunner(
                 app,
                 shutdown_timeout=shutdown_timeout,
@@ -190,25 +215,39 @@ async def _to_the_end(request: web.Request, handler: Handler) -> web.StreamRespo
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let every answer leave through here."""
     response: web.StreamResponse
+    guard = request.app.get(GUARD)
     try:
         if request.app[STOPPING].is_set():
             raise Unavailable("the collector is stopping")
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             response = web.Response(status=204)
         else:
+            if guard is not None:
+                await _admit(request, guard)
             response = await handler(request)
     except Exception as exc:  # noqa: BLE001  one request's failure must not be another's
         response = answers.failure(request, exc)
-        if request.method == "POST":
+        if request.method == "POST" or isinstance(exc, Unauthorized | Forbidden):
             telemetry.requests_refused.labels(_route(request), answers.reason(exc)).inc()
     finally:
         request.app[IN_FLIGHT].release(request)
+        if guard is not None:
+            guard.leave()
     if request.app[LEAVING].is_set():
         response.force_close()
     telemetry.requests.labels(request.method, _route(request), response.status).inc()
     if not response.prepared:
         response.headers.update(headers(request))
     return response
+
+
+async def _admit(request: web.Request, guard: Guard) -> None:
+    """Return if *request* may go on, and what an admin wants is written down."""
+    needs = request.app[NEEDS].get(request.match_info.route, OPEN)  # that there is no such path
+    guard.admit(request, needs)
+    if needs is ADMIN and request.method not in QUESTIONS:
+        refuse_strangers(request)
+        await guard.note(request)
 
 
 def headers(request: web.Request) -> dict[str, str]:

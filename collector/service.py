@@ -19,7 +19,7 @@ from collector.access.guard import Guard
 from collector.access.known import knowing
 from collector.access.needs import SEND
 from collector.alerting.watch import alerting
-from collector.api import Api, forwarders, operations, operator
+from collector.api import Api, alerts, forwarders, operations, operator
 from collector.body import InFlight
 from collector.correlation import Correlation
 from collector.forwarding.forwarders import forwarding
@@ -114,6 +114,7 @@ async def collecting(
         folder = Path(postgres.data_folder) if postgres.embedded else None
         operating = [
             *forwarders.routes(telling, Follower(readers), config.forwarders),
+            *alerts.routes(telling, [rule.name for rule in config.alerts.rules], _now),
             *operator.routes(reader, folder, _now),
         ]
         followers = await stack.enter_async_context(database.reading(place.dsn, size=FOLLOWERS))

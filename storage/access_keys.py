@@ -28,6 +28,7 @@ BYTES = 32
 
 Scope: TypeAlias = Literal["ingest", "query", "metrics", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+OF_ALL = frozenset({"metrics", "admin"})  # no key with these is for some services or envs
 
 COLUMNS = (
     "id, name, digest, former, former_until, scopes, services, envs, created_at, expires_at,"
@@ -91,8 +92,10 @@ async def create(pool: Pool, wanted: Wanted, by: Origin) -> str:
     Make a key, and give it: it is not to be had again.
 
     Raises:
-        Rejected: there is one of this name.
+        Rejected: there is one of this name, or its scope can't be for some services only.
     """
+    if (wanted.services or wanted.envs) and (every := OF_ALL.intersection(wanted.scopes)):
+        raise Rejected(f"scope {min(every)} is of all services and envs, or of none")
     token = _token()
     with translated():
         async with pool.acquire() as connection, connection.transaction():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import msgspec
 
-from storage import counts, fields, filters
+from storage import counts, fields, filters, restriction
 from storage.entries import Entry, entry
 from storage.errors import Unavailable, translated
 from storage.layout import hypertable
@@ -178,6 +178,8 @@ class Reader:
         """
         Hold a connection whose statements read one snapshot, each within the time limit.
 
+        It sees what the asker's key is for, as `storage.restriction` has it.
+
         Other questions than those here, in modules of their own, are asked through it.
         """
         with translated():
@@ -186,6 +188,8 @@ class Reader:
                 await connection.execute(BEGIN.format(milliseconds=milliseconds, plan=plan))
                 try:
                     await connection.execute(STILL)
+                    if (restricted := restriction.current.get()) is not None:
+                        await restriction.enter(connection, restricted)
                     yield connection
                 except asyncpg.QueryCanceledError as exc:
                     raise Unavailable(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
+from collector.access.sessions import COOKIE
 from collector.api.operations import JSON, OPERATIONS, PROTOBUF, Operation
 from collector.api.parameters import Conditions
 from collector.api.parquet import Parquet
@@ -16,6 +17,8 @@ from collector.api.responses import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from collector.access.needs import Needs
 
 # How OpenAPI says that a parameter may have any name.
 EXTRA = {
@@ -36,6 +39,17 @@ EXTRA = {
         " docs/search.md has it; `not.` before it says what it must not be, and `.gte`, `.gt`,"
         " `.lte` or `.lt` behind it compares numbers"
     ),
+}
+
+# Where keys are asked for; without them everybody may do everything.
+SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+}
+REFUSALS = {
+    401: "keys are asked for, and there is none that is known",
+    403: "the key is not for this",
 }
 
 
@@ -59,7 +73,7 @@ def document() -> dict[str, Any]:
             "description": "Stores log records and finds them again.",
         },
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": SCHEMES},
     }
 
 
@@ -91,6 +105,9 @@ def _schemas() -> tuple[dict[Any, Any], dict[str, Any]]:
 
 def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"summary": operation.summary, "operationId": _id(operation)}
+    if operation.needs.scope is not None:
+        found["security"] = [{name: []} for name in SCHEMES]
+        found["description"] = _key(operation.needs)
     if operation.endpoint:
         found["servers"] = [{"url": f"http://{operation.endpoint}", "description": "by default"}]
     in_path = _parameters(schemas.get(operation.in_path), "path")
@@ -107,9 +124,21 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     failing = [JSON, *(each for each in operation.media if each == PROTOBUF)]
     found["responses"] = {"200": {"description": "done", "content": answered}} | {
         str(status): {"description": why, "content": _content(schemas[operation.failure], failing)}
-        for status, why in sorted(operation.failures.items())
+        for status, why in sorted(_failures(operation).items())
     }
     return found
+
+
+def _key(needs: Needs) -> str:
+    only = "" if needs.some else ", and be for all services and envs"
+    return f"Where keys are asked for, one must have the scope `{needs.scope}`{only}."
+
+
+def _failures(operation: Operation) -> dict[int, str]:
+    if operation.needs.scope is None:
+        return operation.failures
+    reasons = filter(None, (REFUSALS[403], operation.failures.get(403)))
+    return REFUSALS | operation.failures | {403: "; or ".join(reasons)}
 
 
 def _id(operation: Operation) -> str:

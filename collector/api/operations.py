@@ -6,8 +6,11 @@ from typing import Any
 
 import msgspec
 
+from collector.access.needs import ADMIN, METRICS, OPEN, READ, READ_ALL, SEND, Needs
+from collector.api import alerts_shapes as a
 from collector.api import context as c
 from collector.api import forwarders_shapes as f
+from collector.api import operator, operator_shapes
 from collector.api import otlp_shapes as o
 from collector.api import parameters as p
 from collector.api import saved as v
@@ -15,11 +18,12 @@ from collector.api import shapes as s
 from collector.api import statistics_shapes as st
 from collector.api.formats import Csv, JsonLines
 from collector.api.parquet import Parquet
-from collector.api.responses import FORWARDERS, PREFIX
+from collector.api.responses import ALERTS, FORWARDERS, PREFIX
 from collector.receivers import otlp, pixsim
 from storage.entries import Entry
 from storage.saved_views import SavedView
 from storage.sealing import TextIndex
+from storage.silences import Silence
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 HTML, TEXT, EVENTS = "text/html", "text/plain", "text/event-stream"
@@ -41,6 +45,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     failure: type[msgspec.Struct] = s.Failure
     failures: dict[int, str] = {}
     endpoint: str | None = None  # where not that of the API
+    needs: Needs = ADMIN  # what a key must have, where keys are asked for
 
 
 _WRONG = {422: "a parameter is not of its type"}
@@ -137,10 +142,75 @@ FORWARDING = (
         failures=_OURS,
     ),
 )
+OPERATING = (
+    Operation(
+        path=operator.INTAKE,
+        summary="What was committed over time, and from whom",
+        query=operator_shapes.IntakeAsked,
+        answer=operator_shapes.Intake,
+        failures=_WRONG | _AWAY,
+    ),
+    Operation(
+        path=operator.REFUSALS,
+        summary="What was refused since the collector started, by reason",
+        answer=operator_shapes.Refusals,
+    ),
+    Operation(
+        path=operator.PARTITIONS,
+        summary="The tables that hold the records, by day, and their sizes",
+        answer=operator_shapes.Partitions,
+        failures=_AWAY,
+    ),
+)
+ALERTING = (
+    Operation(
+        path=ALERTS,
+        needs=READ_ALL,
+        summary="The rules of alerts, and what is pending or fires",
+        answer=a.Alerts,
+        failures=_AWAY,
+    ),
+    Operation(
+        path=f"{ALERTS}/history",
+        needs=READ_ALL,
+        summary="When alerts began and ceased to fire, the newest first",
+        query=a.Asked,
+        answer=a.History,
+        failures=_WRONG | _AWAY,
+    ),
+    Operation(
+        path=f"{ALERTS}/silences",
+        needs=READ_ALL,
+        summary="Which alerts nobody is told of, and until when",
+        answer=a.Silences,
+        failures=_AWAY,
+    ),
+    Operation(
+        method="post",
+        path=f"{ALERTS}/silences",
+        summary="Have nobody told of alerts with some labels",
+        query=a.Silencing,
+        answer=Silence,
+        failures={400: "there are 1,000 silences", 403: "a page of another site asks"}
+        | _WRONG
+        | _AWAY,
+    ),
+    Operation(
+        method="delete",
+        path=f"{ALERTS}/silences/{{id}}",
+        summary="End a silence",
+        in_path=a.Number,
+        answer=Silence,
+        failures={403: "a page of another site asks", 404: "there is no such silence"}
+        | _WRONG
+        | _AWAY,
+    ),
+)
 OPERATIONS = (
     Operation(
         method="post",
         path=f"{PREFIX}/ingest",
+        needs=SEND,
         summary="Store one record",
         body=s.LogEntry,
         answer=pixsim.Stored,
@@ -149,6 +219,7 @@ OPERATIONS = (
     Operation(
         method="post",
         path=f"{PREFIX}/ingest/batch",
+        needs=SEND,
         summary="Store many records; a bad one never costs a good one",
         body=s.LogBatch,
         answer=pixsim.StoredMany,
@@ -157,6 +228,7 @@ OPERATIONS = (
     Operation(
         method="post",
         path="/v1/logs",
+        needs=SEND,
         summary="Store records sent by OTLP/HTTP, as protobuf or JSON",
         media=(JSON, PROTOBUF),
         body=o.ExportLogsServiceRequest,
@@ -167,6 +239,7 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/query",
+        needs=READ,
         summary="Find records, newest first",
         query=p.Query,
         answer=s.Found,
@@ -174,6 +247,7 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/trace/job/{{job_id}}",
+        needs=READ,
         summary="All records of a job, oldest first",
         in_path=p.Job,
         query=p.Trace,
@@ -182,6 +256,7 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/trace/request/{{request_id}}",
+        needs=READ,
         summary="All records of a request, oldest first",
         in_path=p.Request,
         query=p.Trace,
@@ -190,6 +265,7 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/trace/trace/{{trace_id}}",
+        needs=READ,
         summary="All records of a trace, oldest first",
         in_path=p.TraceId,
         answer=list[Entry],
@@ -197,6 +273,7 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/fields",
+        needs=READ,
         summary="The names that a filter may have",
         query=p.Fields,
         answer=s.KnownFields,
@@ -204,6 +281,7 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/distinct",
+        needs=READ,
         summary="The values of a field",
         query=p.Distinct,
         answer=s.FieldValues,
@@ -211,6 +289,7 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/distinct/{{column}}",
+        needs=READ,
         summary="The values of a column that has few",
         in_path=p.Column,
         query=p.DistinctColumn,
@@ -219,6 +298,7 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/completion",
+        needs=READ,
         summary="What may stand at a place of a search",
         query=p.Completion,
         answer=s.Completions,
@@ -226,6 +306,7 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/histogram",
+        needs=READ,
         summary="How many records there are, by time and the values of a field",
         query=st.Histogram,
         answer=st.Counted,
@@ -233,6 +314,7 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/facets",
+        needs=READ,
         summary="The most frequent values of many fields",
         query=st.Facets,
         answer=st.Faceted,
@@ -240,6 +322,7 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/stats",
+        needs=READ,
         summary="How the numbers of fields are spread, by groups and time",
         query=st.Stats,
         answer=st.Spread,
@@ -247,6 +330,7 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/context/{{id}}",
+        needs=READ,
         summary="The records around one, oldest first",
         in_path=c.Line,
         query=c.Around,
@@ -255,12 +339,14 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/text-index",
+        needs=READ_ALL,
         summary="Which days searches of text go through by an index",
         answer=TextIndex,
         failures=_AWAY,
     ),
     Operation(
         path=f"{PREFIX}/export",
+        needs=READ,
         summary="All records of a search as a file, oldest first; the last says it is complete",
         query=p.Export,
         answer=str,
@@ -269,6 +355,7 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/tail",
+        needs=READ,
         summary="Records of a search as they are stored; also as a WebSocket: docs/following.md",
         query=p.Tail,
         answer=str,
@@ -281,12 +368,19 @@ OPERATIONS = (
         | _AWAY,
     ),
     *FORWARDING,
+    *ALERTING,
+    *OPERATING,
     Operation(
-        path=v.PATH, summary="The saved views of the page", answer=v.SavedViews, failures=_AWAY
+        path=v.PATH,
+        needs=READ_ALL,
+        summary="The saved views of the page",
+        answer=v.SavedViews,
+        failures=_AWAY,
     ),
     Operation(
         method="put",
         path=f"{v.PATH}/{{name}}",
+        needs=READ_ALL,
         summary="Save a view of the page, in the place of the one with its name",
         in_path=v.Named,
         body=v.Wanted,
@@ -296,6 +390,7 @@ OPERATIONS = (
     Operation(
         method="delete",
         path=f"{v.PATH}/{{name}}",
+        needs=READ_ALL,
         summary="Delete a saved view",
         in_path=v.Named,
         answer=SavedView,
@@ -303,18 +398,35 @@ OPERATIONS = (
     ),
     Operation(
         path=f"{PREFIX}/console-fields",
+        needs=READ,
         summary="How a console marks the ids in its lines",
         answer=s.ConsoleFields,
     ),
-    Operation(path="/health", summary="Whether the database answers", answer=s.Health),
+    Operation(path="/health", needs=OPEN, summary="Whether the database answers", answer=s.Health),
     Operation(
         path="/ready",
+        needs=OPEN,
         summary="Whether requests can be served",
         answer=s.Ready,
         failures={503: "the database is away"},
     ),
-    Operation(path="/metrics", summary="Counters, for Prometheus", answer=str, media=(TEXT,)),
-    Operation(path="/", summary="What this is", answer=str, media=(HTML,)),
-    Operation(path="/docs", summary="This API, for people", answer=str, media=(HTML,)),
-    Operation(path="/openapi.json", summary="This document", answer=dict[str, Any]),
+    Operation(
+        path="/metrics",
+        needs=METRICS,
+        summary="Counters, for Prometheus",
+        answer=str,
+        media=(TEXT,),
+    ),
+    Operation(path="/", needs=OPEN, summary="What this is", answer=str, media=(HTML,)),
+    Operation(path="/docs", needs=OPEN, summary="This API, for people", answer=str, media=(HTML,)),
+    Operation(path="/openapi.json", needs=OPEN, summary="This document", answer=dict[str, Any]),
 )
+
+_NEEDS = {(each.method.upper(), each.path): each.needs for each in OPERATIONS} | {
+    ("GET", "/page/{version}/{name}"): OPEN  # the page's files, which the document leaves out
+}
+
+
+def needs(method: str, path: str) -> Needs:
+    """Give what a key must have for a route; see `collector.server.Listener`."""
+    return _NEEDS.get((method, path), ADMIN)

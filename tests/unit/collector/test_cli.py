@@ -15,7 +15,7 @@ import pytest
 import structlog
 from msgspec.structs import replace
 
-from collector import cli, configfile, own_log, supervisor
+from collector import cli, configfile, engine, own_log, supervisor
 from collector.control import Failed
 from collector.supervisor import Order
 from storage import migrate
@@ -165,6 +165,7 @@ def test_migrate(run, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "postgresql://db/logs")
     upgraded = []
     monkeypatch.setattr(migrate, "upgrade", upgraded.append)
+    monkeypatch.setattr(engine, "_renew", lambda dsn, told: asyncio.sleep(0))
     monkeypatch.setattr(migrate, "current", lambda dsn: "0001" if dsn in upgraded else None)
 
     assert run("migrate", "current") == (0, "no migration\n", "")

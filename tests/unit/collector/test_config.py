@@ -133,7 +133,7 @@ def test_section_is_whole():
     """
     A section of components that is there has what it names and no more, and so have its lists.
     """
-    config = parse("receivers: {otlp: , otlp/second: {protocols: {http: {endpoint: ':1'}}}}").config
+    config = parse("receivers: {otlp: , otlp/second: {protocols: {http: {endpoint: 'localhost:1'}}}}").config
 
     assert ["otlp", "otlp/second"] == list(config.receivers)
     assert config.receivers["otlp"] == Otlp()
@@ -164,7 +164,7 @@ PROBLEMS = [
         id="endpoint",
     ),
     pytest.param(
-        "receivers: {pixsim: {endpoint: 'h:70000'}}",
+        "receivers: {pixsim: {endpoint: 'localhost:70000'}}",
         ["c.yaml:1: receivers.pixsim.endpoint: expected a port up to 65535"],
         id="port",
     ),
@@ -272,7 +272,7 @@ PROBLEMS = [
         id="same paths on one endpoint",
     ),
     pytest.param(
-        "receivers: {pixsim: {endpoint: '0.0.0.0:8001'}}",
+        "receivers: {pixsim: {endpoint: '0.0.0.0:8001'}}\nservice: {access: keys}",
         [
             (
                 "c.yaml: extensions.api.endpoint: receivers.pixsim has 0.0.0.0:8001;"
@@ -280,6 +280,16 @@ PROBLEMS = [
             )
         ],
         id="one port at two addresses",
+    ),
+    pytest.param(
+        "receivers:\n  pixsim:\n    endpoint: 0.0.0.0:80\nextensions:\n  api: {endpoint: ':81'}\n",
+        [
+            f"c.yaml:{line}: {path}.endpoint: {where} can be reached from other machines: set"
+            " service.access to `keys`, and make one with `pixsim-collector keys create`; or to"
+            " `anybody`, if everybody there may send and read"
+            for line, path, where in ((3, "receivers.pixsim", "0.0.0.0:80"), (5, "extensions.api", ":81"))
+        ],
+        id="open to all, and nobody said so",
     ),
     pytest.param(
         "receivers:\n  pixsim:\n    endpoint: ${env:WHERE}\n",
@@ -321,6 +331,16 @@ def test_problems(text, expected):
     All problems of a file are told at once, each with its line, its path and what is expected.
     """
     assert expected == problems(text)
+
+
+@pytest.mark.parametrize("access", ["keys", "anybody"])
+def test_who_may_is_said(access):
+    """
+    Endpoints that others can reach are for who has a key, or for anybody: one has to say which.
+    """
+    text = f"receivers: {{pixsim: {{endpoint: ':8001'}}}}\nextensions: {{}}\nservice: {{access: {access}}}"
+
+    assert access == parse(text).config.service.access
 
 
 def test_required():
@@ -520,7 +540,7 @@ def test_component_of_another_package(monkeypatch):
         except configfile.Invalid as exc:
             return exc.lines
 
-    assert told("receivers: {syslog/udp: {endpoint: ':514'}}") == ["syslog/udp"]
+    assert told("receivers: {syslog/udp: {endpoint: '127.0.0.1:514'}}") == ["syslog/udp"]
     assert told("receivers: {broken: }") == [
         (
             "c.yaml:1: receivers.broken: elsewhere:component does not load: integer division or"

@@ -1,0 +1,1 @@
+"""Who may send, ask, and change: keys, what each route needs, and the sessions of browsers."""

@@ -1,0 +1,123 @@
+"""
+Who may: decided by the headers of a request, before anything of its body is read.
+
+A key comes as ``Authorization: Bearer``, as ``X-API-Key``, or as a browser's session. Who has none
+that is known is told the same whether it never was one, was revoked or has expired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from collector.access import sessions
+from collector.access.needs import ADMIN
+from collector.errors import Forbidden, Unauthorized
+from storage import audit, restriction
+from storage.access_keys import AccessKey, digest
+from storage.audit import LOCAL, Origin
+from storage.errors import Unavailable
+from storage.restriction import Restriction
+
+if TYPE_CHECKING:
+    from collector.access.known import Known
+    from collector.access.needs import Needs
+    from storage.database import Pool
+
+KEY = web.RequestKey("key", AccessKey)
+_BEARER = "bearer "
+NONE = "a key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
+UNKNOWN = "this key is not known, or no longer"
+
+
+class Guard:
+    """Lets requests through by *known* keys, or all where that is None; *pool* has the audit."""
+
+    def __init__(self, known: Known | None, pool: Pool) -> None:
+        self.known = known
+        self._pool = pool
+
+    def admit(self, request: web.Request, needs: Needs) -> None:
+        """
+        Return if *request* has what it *needs*.
+
+        Raises:
+            Unauthorized: it has no key that holds.
+            Forbidden: its key is not for this.
+            Unavailable: no keys were ever read; try again later.
+        """
+        if self.known is None or needs.scope is None:
+            return
+        key, known_by, until = self._presented(request, self.known)
+        if needs.scope not in key.scopes and ADMIN.scope not in key.scopes:
+            scopes = ", ".join(sorted(key.scopes))
+            raise Forbidden(f"key {key.name} has the scope {scopes}, not {needs.scope}", "scope")
+        if key.restricted:
+            if not needs.some:
+                raise Forbidden(
+                    f"key {key.name} is for some services or envs, and this tells of all",
+                    "restricted",
+                )
+            restriction.current.set(Restriction(key.services, key.envs))
+        request[KEY] = key
+        self.known.used.add(key.id)
+        if request.method == "GET" and (task := asyncio.current_task()) is not None:
+            self.known.hold(task, known_by, until)
+
+    def leave(self) -> None:
+        """End what `admit` began; it is of no harm where that let nobody in."""
+        if self.known is not None and (task := asyncio.current_task()) is not None:
+            self.known.release(task)
+
+    async def note(self, request: web.Request) -> None:
+        """
+        Write down what an admin asks for, before it is done.
+
+        Raises:
+            Unavailable: it can't be written down, and so is not to be done.
+        """
+        by = Origin(who(request), request.remote or "")
+        await audit.write(self._pool, by, f"{request.method} {request.path}", request.query_string)
+
+    def _presented(self, request: web.Request, known: Known) -> tuple[AccessKey, bytes, float]:
+        if not known.ready:
+            raise Unavailable("the keys are not known yet")
+        headers = request.headers
+        token = headers.get("Authorization", "")
+        if token[: len(_BEARER)].lower() == _BEARER:
+            token = token[len(_BEARER) :].strip()
+        else:
+            token = headers.get("X-API-Key", "")
+        if token:
+            known_by = digest(token)
+            found = known.find(known_by)
+            if found is None:
+                raise Unauthorized(UNKNOWN, "unknown_key")
+            key, until = found
+        else:
+            cookie = request.cookies.get(sessions.COOKIE) if "Cookie" in headers else None
+            if cookie is None or not sessions.ours(request):
+                raise Unauthorized(NONE, "no_key")
+            session = sessions.found(cookie, known)
+            if session is None:
+                raise Unauthorized(UNKNOWN, "unknown_session")
+            key, known_by, until = session
+            until = min(until, (known.find(known_by) or (key, 0.0))[1])
+        if time.time() >= until:
+            raise Unauthorized(UNKNOWN, "expired_key")
+        return key, known_by, until
+
+
+def who(request: web.Request) -> str:
+    """Give the name of the key that *request* has, or `LOCAL`."""
+    key = request.get(KEY)
+    return LOCAL if key is None else key.name
+
+
+def permitted(request: web.Request) -> Restriction | None:
+    """Give what services and environments the request's key is for; None is all."""
+    key = request.get(KEY)
+    return Restriction(key.services, key.envs) if key is not None and key.restricted else None

@@ -1,0 +1,56 @@
+"""
+Sessions of browsers: a cookie that stands for a key, so that no script of a page has the key.
+
+It is signed with the key's digest, so that every process can tell whether it is good, and none
+keeps it; it ends with its key. Only pages of this very address may use it, for browsers send it
+for other pages of the same host too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from collector.access.known import Known
+    from storage.access_keys import AccessKey
+
+COOKIE = "pixsim_session"
+AGE = 12 * 3600  # seconds
+OWN = {None, "same-origin", "none"}  # of Sec-Fetch-Site; browsers before 2023 have none
+
+
+def begun(key: AccessKey, now: float) -> str:
+    """Give the value of a cookie that stands for *key* from *now* on, in seconds since 1970."""
+    head = f"{key.id}.{int(now) + AGE}"
+    return f"{head}.{_signed(head, key.digest)}"
+
+
+def found(value: str, known: Known) -> tuple[AccessKey, bytes, float] | None:
+    """Give the key that a cookie stands for, its digest and the session's end, if it is good."""
+    head, _, signature = value.rpartition(".")
+    number, _, end = head.partition(".")
+    if not (number.isdecimal() and end.isdecimal() and len(head) < 40):
+        return None
+    if (key := known.named(int(number))) is None:
+        return None
+    for digest in (key.digest, key.former):
+        if digest and hmac.compare_digest(_signed(head, digest), signature):
+            return key, digest, float(end)
+    return None
+
+
+def ours(request: web.Request) -> bool:
+    """Tell whether a page of this address asks, as browsers say."""
+    origin = request.headers.get("Origin")
+    return request.headers.get("Sec-Fetch-Site") in OWN and (
+        origin is None or urlsplit(origin).netloc == request.host
+    )
+
+
+def _signed(head: str, digest: bytes) -> str:
+    return hmac.new(digest, b"session " + head.encode(), hashlib.sha256).hexdigest()
