@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collector import components, deletions, telemetry
+from collector import components, deletions, outage, telemetry
 from collector.access.guard import Guard
 from collector.access.known import knowing
 from collector.access.needs import SEND
 from collector.alerting.watch import alerting
-from collector.api import Api, alerts, forwarders, operations, operator
+from collector.api import Api, alerts, audit, forwarders, operations, operator
 from collector.body import InFlight
 from collector.correlation import Correlation
 from collector.forwarding.forwarders import forwarding
@@ -29,7 +29,18 @@ from collector.pipeline import pipeline
 from collector.server import Listener, listening
 from collector.tail import handlers as tail
 from collector.tail.hub import Hub
-from storage import database, encoding, notices, partitions, repeats, roll_ups, sealing, writer
+from storage import (
+    database,
+    encoding,
+    notices,
+    partitions,
+    repeats,
+    roll_ups,
+    sealing,
+    spool,
+    writer,
+)
+from storage.fallback import Fallback
 from storage.follower import Follower
 from storage.reader import Reader
 
@@ -64,13 +75,19 @@ async def work(
     Do one or both until *control* says to leave or to stop.
 
     Raises:
-        Unavailable: the database cannot be reached at the start.
+        Unavailable: the database cannot be reached at the start, and there is no spool.
     """
     courtesy = Courtesy()
     # The house is in order before the first request, and left to others before the last.
     async with AsyncExitStack() as requests, AsyncExitStack() as house:
         if keeps:
-            await house.enter_async_context(keeping(config, place.dsn, courtesy))
+            await house.enter_async_context(outage.draining(config.store, place.dsn, courtesy))
+            await house.enter_async_context(
+                outage.when_there(
+                    lambda: keeping(config, place.dsn, courtesy),
+                    spools=config.store.spool.enabled,
+                )
+            )
         if collects:
             await requests.enter_async_context(collecting(config, place, control, courtesy))
         control.ready.set()
@@ -87,15 +104,28 @@ async def collecting(
     At its end new requests are refused, those under way answered, and what waits is written.
     """
     postgres = config.store
+    least = 0 if postgres.spool.enabled else 1  # with it the database may be away
     async with AsyncExitStack() as stack:
         # A pool for each: however many queries run, commits and probes have their connections.
         pool = await stack.enter_async_context(
-            database.connected(place.dsn, size=postgres.connections, init=encoding.prepare)
+            database.connected(
+                place.dsn,
+                size=postgres.connections,
+                least=least,
+                settings=database.WRITING_SETTINGS,
+                init=encoding.prepare,
+            )
         )
-        readers = await stack.enter_async_context(database.reading(place.dsn, size=READERS))
-        probing = await stack.enter_async_context(database.connected(place.dsn, size=1))
+        readers = await stack.enter_async_context(
+            database.reading(place.dsn, size=READERS, least=least)
+        )
+        probing = await stack.enter_async_context(
+            database.connected(place.dsn, size=1, least=least)
+        )
         # Notices keep one of these; the other says to destinations what an operator wants.
-        telling = await stack.enter_async_context(database.connected(place.dsn, size=2))
+        telling = await stack.enter_async_context(
+            database.connected(place.dsn, size=2, least=least)
+        )
         board = await stack.enter_async_context(notices.running(telling))
 
         def committed(seconds: float, records: int) -> None:
@@ -104,20 +134,27 @@ async def collecting(
             board.committed()
             courtesy.took(records)
 
+        spooled = None
+        if postgres.spool.enabled:
+            spooled = await stack.enter_async_context(spool.spooling(outage.spool_config(postgres)))
         log_writer = await stack.enter_async_context(
             writer.writing(pool, _writer_config(postgres), committed)
         )
+        fallback = Fallback(log_writer.submit, spooled) if spooled else None
         in_flight = InFlight(_share(config, place.workers))
         await stack.enter_async_context(_gauging(in_flight))
-        reader = Reader(readers, probing=probing)
-        listeners = _listeners(config, log_writer.submit, reader)
+        reader = Reader(readers, probing=probing, fallback=fallback)
+        listeners = _listeners(config, (fallback or log_writer).submit, reader)
         folder = Path(postgres.data_folder) if postgres.embedded else None
         operating = [
             *forwarders.routes(telling, Follower(readers), config.forwarders),
+            *audit.routes(telling),
             *alerts.routes(telling, [rule.name for rule in config.alerts.rules], _now),
             *operator.routes(reader, folder, _now),
         ]
-        followers = await stack.enter_async_context(database.reading(place.dsn, size=FOLLOWERS))
+        followers = await stack.enter_async_context(
+            database.reading(place.dsn, size=FOLLOWERS, least=least)
+        )
         hub = Hub(Follower(followers), board.notices(), _now)
         listeners += [
             Listener(
@@ -195,6 +232,7 @@ def _writer_config(postgres: Postgres) -> writer.WriterConfig:
         connections=postgres.connections,
         commit_records=postgres.commit_records,
         commit_timeout=postgres.commit_timeout,
+        patience=postgres.spool.after if postgres.spool.enabled else None,
         deduplicates=postgres.deduplication_window > 0,
     )
 

@@ -40,7 +40,7 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     alerts: list[Alert]
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     """An alert that began to fire, or ceased to."""
 
     id: int
@@ -72,7 +72,7 @@ async def rules(pool: asyncpg.Pool) -> list[Evaluated]:
 
 async def page(
     pool: asyncpg.Pool, *, rule: str | None, limit: int, before: int | None
-) -> list[Entry]:
+) -> list[Occurrence]:
     """Give the newest entries, of a rule alone if wanted, up to the one with the id *before*."""
     with translated():
         return [_entry(row) for row in await pool.fetch(PAGE, rule, before, limit)]
@@ -85,5 +85,5 @@ async def forget(pool: asyncpg.Pool, time: dt.datetime) -> None:
             await pool.execute(statement, time)
 
 
-def _entry(row: Any) -> Entry:
-    return Entry(**{**row, "labels": msgspec.json.decode(row["labels"])})
+def _entry(row: Any) -> Occurrence:
+    return Occurrence(**{**row, "labels": msgspec.json.decode(row["labels"])})

@@ -87,7 +87,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     created_at: dt.datetime
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     """What waits for one notifier."""
 
     notifier: str
@@ -142,12 +142,12 @@ async def given_up(pool: asyncpg.Pool, number: int, error: str, now: dt.datetime
     await _settle(pool, number, "given_up", error, now, now)
 
 
-async def waiting(pool: asyncpg.Pool) -> list[Waiting]:
+async def waiting(pool: asyncpg.Pool) -> list[Backlog]:
     """Give what waits, by notifier."""
     with translated():
         rows = await pool.fetch(WAITING)
     return [
-        Waiting(notifier=notifier, notifications=number, since=since, error=error)
+        Backlog(notifier=notifier, notifications=number, since=since, error=error)
         for notifier, number, since, error in rows
     ]
 

@@ -8,9 +8,9 @@ import msgspec
 
 from collector.access.needs import ADMIN, METRICS, OPEN, READ, READ_ALL, SEND, Needs
 from collector.api import alerts_shapes as a
+from collector.api import audit, operator, operator_shapes, session
 from collector.api import context as c
 from collector.api import forwarders_shapes as f
-from collector.api import operator, operator_shapes
 from collector.api import otlp_shapes as o
 from collector.api import parameters as p
 from collector.api import saved as v
@@ -174,7 +174,7 @@ ALERTING = (
         path=f"{ALERTS}/history",
         needs=READ_ALL,
         summary="When alerts began and ceased to fire, the newest first",
-        query=a.Asked,
+        query=a.HistoryAsked,
         answer=a.History,
         failures=_WRONG | _AWAY,
     ),
@@ -199,7 +199,7 @@ ALERTING = (
         method="delete",
         path=f"{ALERTS}/silences/{{id}}",
         summary="End a silence",
-        in_path=a.Number,
+        in_path=a.SilenceOf,
         answer=Silence,
         failures={403: "a page of another site asks", 404: "there is no such silence"}
         | _WRONG
@@ -395,6 +395,36 @@ OPERATIONS = (
         in_path=v.Named,
         answer=SavedView,
         failures={404: "there is no such view"} | _WRONG | _AWAY,
+    ),
+    Operation(
+        path=session.PATH,
+        needs=OPEN,
+        summary="Who asks, and whether keys are asked for",
+        answer=session.Session,
+    ),
+    Operation(
+        method="post",
+        path=session.PATH,
+        needs=OPEN,
+        summary="Begin a session of a browser: a cookie stands for the key from now on",
+        body=session.Login,
+        answer=session.Session,
+        failures=_BODY | {401: "the key is not known", 403: "a page of another site asks"},
+    ),
+    Operation(
+        method="delete",
+        path=session.PATH,
+        needs=OPEN,
+        summary="End the session",
+        answer=session.Session,
+        failures={403: "a page of another site asks"},
+    ),
+    Operation(
+        path=audit.PATH,
+        summary="What was done with the rights of an admin, the newest first",
+        query=audit.AuditPage,
+        answer=audit.Actions,
+        failures=_WRONG | _AWAY,
     ),
     Operation(
         path=f"{PREFIX}/console-fields",

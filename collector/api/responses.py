@@ -7,6 +7,7 @@ from aiohttp import web
 
 PREFIX = "/api/v1/logs"  # of what is asked about records
 FORWARDERS = "/api/v1/forwarders"  # of what is sent on
+ALERTS = "/api/v1/alerts"
 # Why an answer has less than was asked for; in a header, for some answers are bare lists.
 INCOMPLETE = "X-Incomplete"
 

@@ -8,8 +8,11 @@ import datetime as dt
 import msgspec
 import pytest
 
-from collector import configfile
+from collector import cli, configfile, server
 from collector.alerting.watch import Watch
+from collector.api import Api
+from collector.api.alerts import routes
+from collector.body import InFlight
 from storage import alert_history, alerts, conditions, notifications, roll_ups, silences
 from storage.errors import Unavailable
 from storage.reader import Reader
@@ -357,3 +360,46 @@ async def test_a_notification_arrives_in_the_end(pool):
     assert "given_up" in {
         row[0] for row in await pool.fetch("SELECT state FROM alert_notifications")
     }
+
+
+async def test_over_http(pool, alerting, capsys):
+    """
+    The API and the command tell what fires and what did, and silence it; what is no silence is
+    refused with the parameter's name.
+    """
+    now = dt.datetime.now(dt.UTC)
+    await store(pool, record(timestamp=now - SECOND))
+    await alerting.at(made(count={"above": 0}, by="service"), now)
+    api = Api(endpoint="127.0.0.1:0")
+    offered = routes(pool, ["r", "other"], lambda: dt.datetime.now(dt.UTC))
+    listening = server.listening(
+        [server.Listener(api, offered)], InFlight(1_000), shutdown_timeout=2
+    )
+    async with listening as (url,):
+
+        async def run(*arguments):
+            code = await asyncio.to_thread(cli.main, ["alerts", *arguments, "--url", url])
+            found = capsys.readouterr()
+            return code, found.out + found.err
+
+        silence = await run("silence", "service=a*", "alertname=r", "--for", "2h")
+        status = await run("status")
+        assert (0, True) == (silence[0], "service=a* alertname=r" in silence[1])
+        assert "r api is firing since" in status[1]
+        assert ", silenced: 1 record in 1 minute, more than 0" in status[1]
+        assert "1 notifications wait for a since" in status[1]
+        assert "firing   r api: 1 record" in (await run("history", "--rule", "r"))[1]
+        assert "nothing has fired\n" == (await run("history", "--rule", "other"))[1]
+        number = msgspec.json.decode((await run("silences", "--json"))[1])["silences"][0]["id"]
+        assert f"silence {number} has ended\n" in (await run("unsilence", str(number)))[1]
+        assert (2, f"pixsim-collector: no silence {number} holds\n") == await run(
+            "unsilence", str(number)
+        )
+        for wrong in (
+            ["service"],
+            ["=a"],
+            ["a=b", "--for", "2y"],
+            ["a=b", "--until", "2001-01-01"],
+        ):
+            code, told = await run("silence", *wrong)
+            assert (2, True) == (code, "Input should be" in told)

@@ -7,7 +7,7 @@ import re
 import msgspec
 import pytest
 
-from collector.api import forwarders, handlers, openapi, pages, parameters
+from collector.api import alerts, audit, forwarders, handlers, openapi, pages, parameters
 from collector.api.operations import OPERATIONS
 from collector.tail import handlers as tail
 from storage.entries import Entry
@@ -21,6 +21,8 @@ def test_every_route_is_described():
     offered = [
         *handlers.routes(handlers.Api(), Reader(None)),
         *forwarders.routes(None, None, ()),
+        *alerts.routes(None, (), None),
+        *audit.routes(None),
         *tail.routes(None, 1, None),
     ]
     routes = {(route.method.lower(), re.sub(r":[^{}]+}", "}", route.path)) for route in offered}
