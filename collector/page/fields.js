@@ -39,6 +39,12 @@ export function valueOf(entry, name) {
   return entry.extra?.[name] ?? entry.resource?.[name];
 }
 
+/** The id of the story that *field* leads to; one that is no number is among what else was sent. */
+export function storyOf(entry, field) {
+  const id = entry[field] ?? entry.extra?.[field];
+  return typeof id === "object" ? null : id;
+}
+
 /** A value as text; an object as JSON. */
 export function written(value) {
   return typeof value === "string" ? value : JSON.stringify(value, null, 2);

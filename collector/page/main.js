@@ -7,6 +7,7 @@ import * as keyboard from "./keyboard.js";
 import { Notices } from "./notices.js";
 import * as router from "./router.js";
 import { apply, nextTheme, setTheme, useTheme } from "./theme.js";
+import { visible } from "./text.js";
 import { VIEWS } from "./views.js";
 
 const THEME_SIGNS = { system: "◐", light: "☀", dark: "☾" };
@@ -17,8 +18,9 @@ function Page() {
   const [keys, showKeys] = useState(false);
   const shown = VIEWS.find(({ name }) => name === view);
   useEffect(() => {
-    document.title = `${params.q ? `${params.q} · ` : ""}${shown?.title ?? "Not found"} · pixsim-collector`;
-  }, [shown, params.q]);
+    const what = [params.q, [shown?.title ?? "Not found", params.id].filter(Boolean).join(" "), "pixsim-collector"];
+    document.title = what.filter(Boolean).map(visible).join(" · ");
+  }, [shown, params.q, params.id]);
   const turn = () => setTheme(nextTheme(theme));
   keyboard.useKeys("Page", [
     { keys: ["?"], does: "Show these keys", run: () => showKeys(true) },

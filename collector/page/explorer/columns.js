@@ -6,7 +6,7 @@ import { useAnswer, LOGS } from "../api.js";
 import { FIRST_COLUMNS, NARROWEST } from "./state.js";
 
 const STEP = 16; // pixels, by a key
-const NAMES = { timestamp: "time", level: "", msg: "message" };
+const NAMES = { timestamp: "time", level: "", msg: "message", since: "since last" };
 
 export function Header({ columns, widths, utc, onColumns }) {
   const [dragged, drag] = useState(null);
@@ -53,8 +53,8 @@ function Handle({ name, width, onWidth }) {
     draggable="false" onPointerDown=${down} onKeyDown=${key}></span>`;
 }
 
-/** What stands in the panel: the columns in their order, and all other fields. */
-export function ColumnChoice({ columns, search, onColumns }) {
+/** What stands in the panel: the columns in their order, and all other fields; `first` are those at first. */
+export function ColumnChoice({ columns, search, onColumns, first = FIRST_COLUMNS }) {
   const [wanted, want] = useState("");
   const { answer } = useAnswer(`${LOGS}/fields`, { ...search, sample_limit: 1_000 });
   const names = columns.map(({ name }) => name);
@@ -77,7 +77,7 @@ export function ColumnChoice({ columns, search, onColumns }) {
       onInput=${(event) => want(event.target.value)} />
     <ul>${others.map((name) => html`<li key=${name}><button type="button" class="quiet"
       onClick=${() => onColumns(added(columns, name))}>+ ${name}</button></li>`)}</ul>
-    <button type="button" onClick=${() => onColumns(FIRST_COLUMNS)}>As at first</button>
+    <button type="button" onClick=${() => onColumns(first)}>As at first</button>
   </div>`;
 }
 

@@ -3,12 +3,11 @@
 import { useState } from "preact/hooks";
 import { html } from "../html.js";
 import { copy } from "../clipboard.js";
-import { curlOf, fieldsOf, sqlOf, STORIES, written } from "../fields.js";
-import { link } from "../router.js";
+import { curlOf, fieldsOf, sqlOf, STORIES, storyOf, written } from "../fields.js";
+import { address, link } from "../router.js";
 import { condition, standing } from "../search.js";
 import { cutAt, size, visible } from "../text.js";
 import { moment } from "../time.js";
-import { VIEWS } from "../views.js";
 import { added } from "./columns.js";
 
 const SHOWN = 4_000; // characters of a value, until more are asked for
@@ -19,11 +18,12 @@ export function Detail({ entry, q, utc, columns, onFilter, onColumns, onClose, o
   const at = new Date(entry.timestamp).getTime();
   const near = Number.isNaN(at) ? null : {
     start: new Date(at - MINUTE).toISOString(), end: new Date(at + MINUTE).toISOString(), last: null };
-  const stories = Object.entries(STORIES).filter(([field, view]) => (
-    entry[field] != null && VIEWS.some(({ name }) => name === view)));
+  const here = address();
+  const stories = Object.entries(STORIES).map(([field, view]) => ({ view, id: storyOf(entry, field) }))
+    .filter(({ view, id }) => id != null && !(here.view === view && here.params.id === String(id)));
   return html`<div role="row" class="detail"><div role="gridcell" aria-colspan=${columns.length}>
     <div class="actions">
-      ${stories.map(([field, view]) => html`<a class="button" href=${link(view, { id: entry[field] })}>
+      ${stories.map(({ view, id }) => html`<a class="button" href=${link(view, { id })}>
         Story of this ${view}</a>`)}
       <a class="button" href=${link("explorer", { around: entry.id, open: entry.id })}>Lines around it</a>
       ${near && html`<a class="button" href=${link("explorer", { q, ...near, open: entry.id })}>± 1 minute</a>`}
@@ -64,7 +64,9 @@ function Value({ name, value, utc, onGrown }) {
     showAll(true);
     setTimeout(onGrown);
   };
-  return html`<bdi class=${typeof value}>${visible(cutAt(text, most))}</bdi>
+  const shown = html`<bdi class=${typeof value}>${visible(cutAt(text, most))}</bdi>`;
+  const view = STORIES[name];
+  return html`${view ? html`<a href=${link(view, { id: text })}>${shown}</a>` : shown}
     ${text.length > most && html` <button type="button" onClick=${all ? () => copy(text, name) : more}>
       ${all ? "Copy all" : "Show all"} ${size(text.length)}</button>`}`;
 }

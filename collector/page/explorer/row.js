@@ -22,10 +22,10 @@ export class Row extends Component {
     return Object.keys(next).some((name) => next[name] !== now[name]);
   }
 
-  render({ entry, index, top, columns, wrap, utc, q, open, selected, marked, table }) {
+  render({ entry, index, before, top, columns, wrap, utc, q, open, selected, marked, table }) {
     const level = levelOf(entry);
     const most = wrap ? WRAPPED : CELL;
-    const { onOpen, onFilter, onColumns } = table.props;
+    const { onOpen, onFilter, onColumns, cells, known = [] } = table.props;
     const measured = (element) => (open || wrap) && table.drawn(index, element);
     return html`<div class="row-place" role="presentation" ref=${measured}
       style=${{ transform: `translateY(${top}px)` }}>
@@ -33,7 +33,7 @@ export class Row extends Component {
         class="row row-${level.name} ${selected ? "row-selected" : ""} ${marked ? "row-marked" : ""}"
         onClick=${() => clicked() && onOpen(entry, index)}>
         ${columns.map(({ name }, column) => html`<div role="gridcell" aria-colindex=${column + 1}
-          class="cell cell-${name.replaceAll(".", "-")}">${cell(name, entry, { level, most, utc, columns })}</div>`)}
+          class="cell cell-${name.replaceAll(".", "-")}">${cells?.[name]?.(entry, before) ?? cell(name, entry, { level, most, utc, columns, known })}</div>`)}
       </div>
       ${open && html`<${Detail} key=${entry.id} entry=${entry} q=${q} utc=${utc} columns=${columns}
         onFilter=${onFilter} onColumns=${onColumns} onClose=${() => onOpen(entry, index)}
@@ -47,21 +47,21 @@ function clicked() {
   return getSelection().isCollapsed;
 }
 
-function cell(name, entry, { level, most, utc, columns }) {
+function cell(name, entry, { level, most, utc, columns, known }) {
   if (name === "timestamp") {
     return html`<time datetime=${entry.timestamp} title=${moment(entry.timestamp, { utc })}>
       ${clock(entry.timestamp, { utc })}</time>`;
   }
   if (name === "level") return html`<${Level} level=${level} />`;
-  if (name === "msg") return html`<${Message} entry=${entry} most=${most} columns=${columns} />`;
+  if (name === "msg") return html`<${Message} entry=${entry} most=${most} columns=${columns} known=${known} />`;
   const value = valueOf(entry, name);
   return value === undefined ? null : html`<bdi>${line(written(value), most)}</bdi>`;
 }
 
 /** What is said, and behind it what else is known, but for what has a column of its own. */
-function Message({ entry, most, columns }) {
+function Message({ entry, most, columns, known }) {
   const message = entry.msg ?? entry.event_name ?? "";
-  const elsewhere = (field) => columns.some(({ name }) => name === field);
+  const elsewhere = (field) => known.includes(field) || columns.some(({ name }) => name === field);
   const beside = BESIDE.filter((name) => entry[name] != null && !elsewhere(name)).map((name) => [name, entry[name]]);
   const extra = Object.entries(entry.extra ?? {})
     .filter(([name]) => !REPEATING.includes(name) && !elsewhere(`extra.${name}`)).slice(0, MOST_EXTRA);

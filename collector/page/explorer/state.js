@@ -5,7 +5,7 @@ import { rangeOf } from "../time.js";
 export const FIRST_COLUMNS = [
   { name: "timestamp" }, { name: "level" }, { name: "service" }, { name: "msg" },
 ];
-const WIDTHS = { timestamp: 118, level: 30, service: 150, id: 90, trace_id: 250, request_id: 250, error: 300 };
+const WIDTHS = { timestamp: 118, elapsed: 92, since: 84, level: 30, service: 150, id: 90, trace_id: 250, request_id: 250, error: 300 };
 const OTHER_WIDTH = 150;
 const NARROW = 600; // pixels of a window in which columns have less
 export const NARROWEST = 28; // pixels
@@ -27,14 +27,17 @@ export function stateOf(params) {
   };
 }
 
-/** Columns as the address has them: names with commas between, each with its width if it has one. */
-export function columnsText(columns) {
+/**
+ * Columns as the address has them: names with commas between, each with its width if it has one.
+ * Those that are there at *first* need no word.
+ */
+export function columnsText(columns, first = FIRST_COLUMNS) {
   const text = columns.map(({ name, width }) => (
     width ? `${encodeURIComponent(name)}~${Math.round(width)}` : encodeURIComponent(name))).join(",");
-  return text === FIRST_COLUMNS.map(({ name }) => name).join(",") ? null : text;
+  return text === first.map(({ name }) => name).join(",") ? null : text;
 }
 
-function columnsOf(text) {
+export function columnsOf(text) {
   return text.split(",").filter(Boolean).map((each) => {
     const [name, width] = each.split("~");
     return Number(width) >= NARROWEST

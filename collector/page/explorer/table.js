@@ -20,9 +20,10 @@ const SLOTS = 512; // more than a screen has rows
 
 /**
  * Props: `results` and its `version`, the explorer's `state`, `cursor` (the index of the row
- * that keys work on), `handle` (a ref to this), `end` (what
- * stands below the rows), and what to call: `onOpen`, `onCursor`, `onColumns`, `onFilter`,
- * `onScrolled` (with whether the newest row is seen).
+ * that keys work on), `handle` (a ref to this), `end` (what stands below the rows), and what to
+ * call: `onOpen`, `onColumns`, `onFilter`, `onScrolled` (with whether the first row is seen).
+ * `cells` has columns that are no fields, each a function of a record and the one before it;
+ * `known`, fields that all records have in common.
  */
 export class Table extends Component {
   state = { top: 0, height: 600, width: 800 };
@@ -58,7 +59,7 @@ export class Table extends Component {
     const rows = [];
     for (let index = first; index <= last; index += 1) {
       const entry = results.rows[index];
-      rows.push(html`<${Row} key=${index % SLOTS} index=${index} entry=${entry} top=${heights.top(index)}
+      rows.push(html`<${Row} key=${index % SLOTS} index=${index} entry=${entry} before=${results.rows[index - 1]} top=${heights.top(index)}
         columns=${state.columns} wrap=${state.wrap} utc=${state.utc} q=${state.q}
         open=${state.open.has(entry.id)} selected=${index === cursor} marked=${entry.id === state.around}
         table=${this} />`);
@@ -78,6 +79,15 @@ export class Table extends Component {
   /** The newest row, for who wants to see what comes. */
   toTop() {
     this.grid.scrollTop = 0;
+  }
+
+  /** Whether the last row is seen, and the way to it, for who wants to see what comes. */
+  get atEnd() {
+    return this.grid.scrollTop + this.grid.clientHeight > this.grid.scrollHeight - this.heights.usual;
+  }
+
+  toEnd() {
+    this.grid.scrollTop = this.grid.scrollHeight;
   }
 
   focus() {

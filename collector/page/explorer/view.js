@@ -7,6 +7,7 @@ import { useKeys } from "../keyboard.js";
 import { change, go, link } from "../router.js";
 import { narrowed } from "../search.js";
 import { asked, counted, EVER, SPANS } from "../time.js";
+import { moving, opening } from "./cursor.js";
 import { Facets } from "./facets.js";
 import { Histogram } from "./histogram.js";
 import { useLive, Waiting } from "./live.js";
@@ -75,12 +76,6 @@ export function Explorer({ params }) {
     utc: () => to.set("tz", state.utc ? null : "utc"),
   };
   const at = results.rows[cursor];
-  const step = (by) => () => {
-    const last = results.rows.length - 1;
-    const from = cursor ?? (by > 0 ? (table.current?.firstSeen ?? 0) - 1 : 0);
-    setCursor(Math.max(0, Math.min(last, from + by)));
-  };
-  const page = () => table.current?.page ?? 20;
   useKeys("Search", [
     { keys: ["/"], does: "Search", run: () => focusSearch.current() },
     { keys: ["t"], does: "Time", run: () => openTimes.current() },
@@ -90,14 +85,8 @@ export function Explorer({ params }) {
     { keys: ["e"], does: "Export", run: () => openers.export.current?.() },
   ]);
   useKeys("Table", [
-    { keys: ["j", "ArrowDown"], does: "Next record", run: step(1) },
-    { keys: ["k", "ArrowUp"], does: "Record before", run: step(-1) },
-    { keys: ["PageDown"], does: "Page down", run: () => step(page())() },
-    { keys: ["PageUp"], does: "Page up", run: () => step(-page())() },
-    { keys: ["g", "Home"], does: "Newest record", run: () => setCursor(0) },
-    { keys: ["G", "End"], does: "Oldest that is loaded", run: () => setCursor(results.rows.length - 1) },
-    { keys: ["Enter", "o"], does: "Open or close the record",
-      run: ({ target }) => (target.closest("a, button, summary") ? false : at && to.open(at, cursor)) },
+    ...moving({ rows: results.rows, cursor, move: setCursor, table, ends: ["Newest record", "Oldest that is loaded"] }),
+    opening(() => at && to.open(at, cursor)),
     { keys: ["a"], does: "Lines around the record",
       run: () => at && go("explorer", { around: at.id, open: at.id }) },
     { keys: ["Escape"], does: "Close all records", run: () => to.set("open", null) },
