@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from aiohttp import web
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from storage.database import Pool
 
 KEY = web.RequestKey("key", AccessKey)
+Presented: TypeAlias = tuple[AccessKey, bytes, float]  # by which digest, and until when
+
 _BEARER = "bearer "
 NONE = "a key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
 UNKNOWN = "this key is not known, or no longer"
@@ -51,7 +53,7 @@ class Guard:
         """
         if self.known is None or needs.scope is None:
             return
-        key, known_by, until = self._presented(request, self.known)
+        key, known_by, until = self._presented(request)
         if needs.scope not in key.scopes and ADMIN.scope not in key.scopes:
             scopes = ", ".join(sorted(key.scopes))
             raise Forbidden(f"key {key.name} has the scope {scopes}, not {needs.scope}", "scope")
@@ -82,30 +84,49 @@ class Guard:
         by = Origin(who(request), request.remote or "")
         await audit.write(self._pool, by, f"{request.method} {request.path}", request.query_string)
 
-    def _presented(self, request: web.Request, known: Known) -> tuple[AccessKey, bytes, float]:
-        if not known.ready:
+    def holder(self, token: str) -> AccessKey:
+        """
+        Give the key that *token* is.
+
+        Raises:
+            Unauthorized: it is none that holds.
+            Unavailable: no keys were ever read.
+        """
+        return self._holds(*self._of_token(token, self._ready()))[0]
+
+    def recognized(self, request: web.Request) -> AccessKey | None:
+        """Give the key that *request* has, if it has one that holds."""
+        try:
+            return self._presented(request)[0]
+        except Unauthorized:
+            return None
+
+    def _ready(self) -> Known:
+        if self.known is None or not self.known.ready:
             raise Unavailable("the keys are not known yet")
-        headers = request.headers
+        return self.known
+
+    def _presented(self, request: web.Request) -> Presented:
+        known, headers = self._ready(), request.headers
         token = headers.get("Authorization", "")
         if token[: len(_BEARER)].lower() == _BEARER:
-            token = token[len(_BEARER) :].strip()
-        else:
-            token = headers.get("X-API-Key", "")
-        if token:
-            known_by = digest(token)
-            found = known.find(known_by)
-            if found is None:
-                raise Unauthorized(UNKNOWN, "unknown_key")
-            key, until = found
-        else:
-            cookie = request.cookies.get(sessions.COOKIE) if "Cookie" in headers else None
-            if cookie is None or not sessions.ours(request):
-                raise Unauthorized(NONE, "no_key")
-            session = sessions.found(cookie, known)
-            if session is None:
-                raise Unauthorized(UNKNOWN, "unknown_session")
-            key, known_by, until = session
-            until = min(until, (known.find(known_by) or (key, 0.0))[1])
+            return self._holds(*self._of_token(token[len(_BEARER) :].strip(), known))
+        if token := headers.get("X-API-Key", ""):
+            return self._holds(*self._of_token(token, known))
+        cookie = request.cookies.get(sessions.COOKIE) if "Cookie" in headers else None
+        if cookie is None or not sessions.ours(request):
+            raise Unauthorized(NONE, "no_key")
+        if (session := sessions.found(cookie, known)) is None:
+            raise Unauthorized(UNKNOWN, "unknown_session")
+        return self._holds(*session)
+
+    def _of_token(self, token: str, known: Known) -> Presented:
+        digest_of = digest(token)
+        if (found := known.find(digest_of)) is None:
+            raise Unauthorized(UNKNOWN, "unknown_key")
+        return found[0], digest_of, found[1]
+
+    def _holds(self, key: AccessKey, known_by: bytes, until: float) -> Presented:
         if time.time() >= until:
             raise Unauthorized(UNKNOWN, "expired_key")
         return key, known_by, until

@@ -31,7 +31,7 @@ def begun(key: AccessKey, now: float) -> str:
 
 
 def found(value: str, known: Known) -> tuple[AccessKey, bytes, float] | None:
-    """Give the key that a cookie stands for, its digest and the session's end, if it is good."""
+    """Give the key that a cookie stands for, which digest of it, and until when; None of others."""
     head, _, signature = value.rpartition(".")
     number, _, end = head.partition(".")
     if not (number.isdecimal() and end.isdecimal() and len(head) < 40):
@@ -40,7 +40,8 @@ def found(value: str, known: Known) -> tuple[AccessKey, bytes, float] | None:
         return None
     for digest in (key.digest, key.former):
         if digest and hmac.compare_digest(_signed(head, digest), signature):
-            return key, digest, float(end)
+            holds = known.find(digest)
+            return None if holds is None else (key, digest, min(holds[1], float(end)))
     return None
 
 

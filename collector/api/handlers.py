@@ -19,6 +19,7 @@ from collector.api import (
     parameters,
     saved,
     searches,
+    session,
     statistics,
 )
 from collector.api.decoding import decode
@@ -188,9 +189,16 @@ class Answers(msgspec.Struct, frozen=True):
         return answered(Health(status="healthy", database="connected"))
 
     async def ready(self, _: web.Request) -> web.Response:
-        """Answer 503 while nothing could be stored or found."""
-        await self.reader.ping(timeout=self.config.probe_timeout)
-        return answered(Ready())
+        """Answer 503 while nothing could be taken in."""
+        fallback = self.reader.fallback
+        try:
+            await self.reader.ping(timeout=self.config.probe_timeout)
+        except Unavailable:
+            if fallback is None:
+                raise
+            await fallback.check()
+            return answered(Ready(status="spooling"))
+        return answered(Ready(status="spooling" if fallback and fallback.away else "ready"))
 
 
 async def metrics(request: web.Request) -> web.Response:
@@ -225,6 +233,7 @@ def routes(
         *statistics.routes(answers.reader, now),
         *context.routes(answers.reader, now),
         *saved.routes(answers.reader),
+        *session.routes(),
         web.get(f"{PREFIX}/console-fields", answers.console_fields),
         # Nobody who asks for the head alone wants all to be read for it.
         web.get(f"{PREFIX}/export", exports.export, allow_head=False),

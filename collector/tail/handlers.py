@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from collector import telemetry
+from collector.access import guard
 from collector.api import parameters
 from collector.api.decoding import decode
 from collector.api.responses import PREFIX
@@ -19,6 +20,7 @@ from collector.tail import sse, websocket
 from collector.tail.following import Following
 from storage.errors import Overloaded
 from storage.positions import BEGINNING, Position
+from storage.search import EVERYTHING, both
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,8 +44,12 @@ class Tails:
         """Answer with what is stored from now on, or from a position or time."""
         given, others = decode(parameters.Tail, request.query.items())
 
+        # One reading is for all who follow, so that each search has what its asker may see.
+        permitted = guard.permitted(request)
+        only = EVERYTHING if permitted is None else permitted.search
+
         def searched(q: str | None) -> Search:
-            return wanted(msgspec.structs.replace(given, q=q), others)
+            return both(wanted(msgspec.structs.replace(given, q=q), others), only)
 
         search = searched(given.q)
         if last := request.headers.get(LAST_EVENT):

@@ -10,27 +10,29 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
 from collector import server, telemetry
+from collector.access import permission
 from collector.correlation import Columns
 from collector.errors import BadRequest, UnsupportedMedia
 from collector.receivers import keys
 from collector.receivers.otlp import answer, json, protobuf
-from collector.receivers.otlp.mapping import Decoder, Mapper, Rows
-from collector.receivers.otlp.refusal import UNDECODABLE
+from collector.receivers.otlp.mapping import UNKNOWN_SERVICE, Decoder, Mapper, Rows
+from collector.receivers.otlp.refusal import UNDECODABLE, Refused
 from collector.sections import Bytes, Endpoint, HttpServer, Section
 from collector.turns import Turns
-from storage import repeats
 from storage.records import Batch, Outcome
 
 if TYPE_CHECKING:
+    from collector.access.permission import Permission
     from collector.correlation import Correlation
     from collector.pipeline import Submit
 
 DECODERS: dict[str, Decoder] = {answer.PROTOBUF: protobuf, answer.JSON: json}
+Shared = TypeVar("Shared")
 LOGS_ONLY = "this collector takes logs only, at {path}"
 
 
@@ -75,6 +77,8 @@ def routes(
         body = await server.body(request, limit=http.max_request_body_size)
         rows = Rows()
         await turns.run(mapper.slices(decoder, body, time.time_ns(), rows))
+        if (permitted := permission.of(request)) is not None:
+            _keep(rows, permitted)
         _count(rows, receiver)
         outcome = Outcome(stored=0)
         if rows.records:
@@ -92,6 +96,25 @@ def routes(
         web.post(path, export_logs),
         *(web.post(other, not_here) for other in others if other != path),
     ]
+
+
+def _keep(rows: Rows, permitted: Permission) -> None:
+    """Refuse the records that the sender's key is not for."""
+    kept = []
+    for record in rows.records:
+        permitted.complete(record, UNKNOWN_SERVICE)
+        if objection := permitted.objection(record):
+            column, problem = objection
+            rows.refuse(Refused(problem, column, permission.NOT_PERMITTED))
+        else:
+            kept.append(record)
+    rows.records = kept
+    rows.resources = _named(rows.resources, {record.resource_id for record in kept})
+    rows.scopes = _named(rows.scopes, {record.scope_id for record in kept})
+
+
+def _named(shared: dict[int, Shared], ids: set[int | None]) -> dict[int, Shared]:
+    return {number: each for number, each in shared.items() if number in ids}
 
 
 def _count(rows: Rows, receiver: str) -> None:
@@ -115,7 +138,7 @@ def _batch(request: web.Request, receiver: str, body: bytes, rows: Rows) -> Batc
     key = keys.given(request, receiver, body)
     if key is None and not {"no_time", "no_observed"}.issubset(rows.records[0].otlp or ()):
         # SDKs send the same bytes again; without a time they may be another event's.
-        key = repeats.of_body(receiver, body)
+        key = keys.of_body(request, receiver, body)
     return Batch(
         receiver=receiver,
         sender=request.headers.get("User-Agent", ""),

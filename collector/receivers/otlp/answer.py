@@ -15,6 +15,7 @@ import msgspec
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 from collector import values
+from collector.access.permission import NOT_PERMITTED
 from collector.receivers.otlp.json import SEVERITY
 from collector.receivers.otlp.mapping import SPAN_ID, TRACE_ID
 from collector.receivers.otlp.refusal import TOO_DEEP, TOO_LARGE, UNDECODABLE
@@ -33,6 +34,7 @@ REFUSALS = {
     UNDECODABLE: "cannot be decoded",
     TOO_LARGE: "are too large",
     TOO_DEEP: "are nested too deep",
+    NOT_PERMITTED: "are not what the key is for",
     DATABASE: "are refused by the database",
 }
 CHANGES = {

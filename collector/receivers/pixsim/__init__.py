@@ -19,7 +19,9 @@ import msgspec
 from aiohttp import web
 
 from collector import server, telemetry
-from collector.errors import TooLarge
+from collector.access import permission
+from collector.access.permission import NOT_PERMITTED
+from collector.errors import Forbidden, TooLarge
 from collector.receivers import keys
 from collector.receivers.pixsim import checks
 from collector.receivers.pixsim.decoding import decode
@@ -31,6 +33,7 @@ from storage.records import Batch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from collector.access.permission import Permission
     from collector.pipeline import Submit
     from storage.records import LogRecord
 
@@ -84,10 +87,16 @@ def routes(config: Pixsim, submit: Submit, *, receiver: str = "pixsim") -> list[
         if len(body) > config.max_record_size:
             raise TooLarge(_too_large(len(body), config))
         changes: Counter[str] = Counter()
-        entry = checks.single(decode(body, changes), len(body))
+        value, permitted = decode(body, changes), permission.of(request)
+        if permitted is not None and isinstance(value, dict):
+            permitted.fill(value)
+        entry = checks.single(value, len(body))
         batch = _batch(request, receiver, body)
         await turns.run(_records([entry], changes, batch.records))
         (made,) = batch.records
+        if permitted is not None and (objection := permitted.objection(made)):
+            telemetry.records_refused.labels(receiver, NOT_PERMITTED).inc()
+            raise Forbidden(objection[1], NOT_PERMITTED)
         outcome = await submit(batch)
         if outcome.refused:
             raise checks.refused(outcome.refused[0].reason)
@@ -99,9 +108,16 @@ def routes(config: Pixsim, submit: Submit, *, receiver: str = "pixsim") -> list[
         changes: Counter[str] = Counter()
         entries = checks.many(decode(body, changes), len(body))
         made: list[LogRecord] = []
+        if (permitted := permission.of(request)) is not None:
+            for entry in entries:
+                permitted.fill(entry)
         await turns.run(_records(entries, changes, made))
         problems = _oversized(made, config) if len(body) > config.max_record_size else []
         telemetry.records_refused.labels(receiver, TooLarge.reason).inc(len(problems))
+        if permitted is not None:
+            objected = _objected(made, permitted, {problem.index for problem in problems})
+            telemetry.records_refused.labels(receiver, NOT_PERMITTED).inc(len(objected))
+            problems += objected
         batch = _batch(request, receiver, body)
         stored = await _submit_but(problems, made, batch, submit)
         _count(receiver, changes, len(made))
@@ -157,6 +173,19 @@ def _oversized(made: list[LogRecord], config: Pixsim) -> list[Problem]:
         Problem(index=place, reason=_too_large(size, config))
         for place, size in enumerate(sizes)
         if size > config.max_record_size
+    ]
+
+
+def _objected(made: list[LogRecord], permitted: Permission, oversized: set[int]) -> list[Problem]:
+    found = (
+        (place, permitted.objection(one))
+        for place, one in enumerate(made)
+        if place not in oversized
+    )
+    return [
+        Problem(index=place, field=objection[0], reason=objection[1])
+        for place, objection in found
+        if objection
     ]
 
 
