@@ -40,6 +40,13 @@ export function narrowed(text, added) {
   return [...terms, added].join(" ");
 }
 
+/** The search *text* with further conditions, which it may have already. */
+export function both(text, ...conditions) {
+  const terms = split(text);
+  const first = terms.includes("OR") ? [`(${text.trim()})`] : terms;
+  return [...first, ...conditions.filter((each) => !terms.includes(each))].join(" ");
+}
+
 /** Whether *text* has the condition by itself: "in", "out" or null. */
 export function standing(text, field, value) {
   const terms = split(text);

@@ -33,5 +33,6 @@ export function cutAt(text, most) {
 export function size(bytes) {
   if (bytes < 1_000) return `${bytes} B`;
   if (bytes < 1_000_000) return `${(bytes / 1_000).toFixed(bytes < 10_000 ? 1 : 0)} kB`;
-  return `${(bytes / 1_000_000).toFixed(1)} MB`;
+  const [unit, name] = [[1e6, "MB"], [1e9, "GB"], [1e12, "TB"]].findLast(([least]) => bytes >= least);
+  return `${(bytes / unit).toFixed(1)} ${name}`;
 }

@@ -6,7 +6,15 @@
  */
 
 import { Explorer } from "./explorer/view.js";
+import { Job, Request, Trace } from "./story/view.js";
+import { Operations } from "./operations/view.js";
+import { Overview } from "./overview/view.js";
 
 export const VIEWS = [
   { name: "explorer", label: "Logs", title: "Logs", key: "1", component: Explorer },
+  { name: "job", title: "Job", component: Job },
+  { name: "request", title: "Request", component: Request },
+  { name: "trace", title: "Trace", component: Trace },
+  { name: "overview", label: "Overview", title: "Overview", key: "2", component: Overview },
+  { name: "operations", label: "Operations", title: "Operations", key: "3", component: Operations },
 ];

@@ -5,8 +5,11 @@ import { html } from "../html.js";
 import { Panel } from "../dialog.js";
 import { EVER, milliseconds, moment, SPANS, told, typed } from "../time.js";
 
-/** Props: `range`, `utc`, `onRange`, called with the parameters of another; `onUtc`; `opener`. */
-export function TimePicker({ range, utc, onRange, onUtc, opener }) {
+/**
+ * Props: `range`, `utc`, `onRange`, called with the parameters of another; `onUtc`; `opener`; and
+ * `ever`, whether all time may be chosen.
+ */
+export function TimePicker({ range, utc, onRange, onUtc, opener, ever = true }) {
   return html`<${Panel} label=${html`<span class="sign" aria-hidden="true">◷</span> ${told(range, utc)}`}
     title="Time (t)" opener=${opener} class="times">
     ${(close) => {
@@ -15,7 +18,7 @@ export function TimePicker({ range, utc, onRange, onUtc, opener }) {
         close();
       };
       return html`
-        <div class="spans">${[...SPANS, [EVER, "All time"]].map(([last, name]) => html`<button type="button"
+        <div class="spans">${[...SPANS, ...(ever ? [[EVER, "All time"]] : [])].map(([last, name]) => html`<button type="button"
           aria-pressed=${range.last === last} onClick=${() => take({ last, start: null, end: null })}>
           ${last === EVER ? name : `Last ${name}`}</button>`)}</div>
         <${Between} range=${range} utc=${utc} onRange=${take} />
