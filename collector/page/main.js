@@ -14,7 +14,7 @@ const THEME_SIGNS = { system: "◐", light: "☀", dark: "☾" };
 
 function Page() {
   const { view, params } = router.useAddress();
-  const { name: theme } = useTheme();
+  const theme = useTheme();
   const [keys, showKeys] = useState(false);
   const shown = VIEWS.find(({ name }) => name === view);
   useEffect(() => {

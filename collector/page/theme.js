@@ -3,7 +3,6 @@
 import { useEffect, useState } from "preact/hooks";
 
 const THEMES = ["system", "light", "dark"];
-const dark = matchMedia("(prefers-color-scheme: dark)");
 const listeners = new Set();
 
 export function theme() {
@@ -27,34 +26,14 @@ export function apply(name = theme()) {
   for (const each of listeners) each(name);
 }
 
-/** The theme's name, and whether it is dark now; drawings that have colours of their own need it. */
+/** The theme's name, in a component that is drawn anew when it changes. */
 export function useTheme() {
-  const [state, set] = useState(() => ({ name: theme(), dark: isDark() }));
+  const [name, set] = useState(theme);
   useEffect(() => {
-    const changed = (name = theme()) => set({ name: typeof name === "string" ? name : theme(), dark: isDark() });
-    listeners.add(changed);
-    dark.addEventListener("change", changed);
-    return () => {
-      listeners.delete(changed);
-      dark.removeEventListener("change", changed);
-    };
+    listeners.add(set);
+    return () => listeners.delete(set);
   }, []);
-  return state;
-}
-
-/** The colour that a variable of page.css stands for now, as canvas takes it. */
-export function color(variable) {
-  const probe = document.createElement("i");
-  probe.style.color = `var(${variable})`;
-  document.body.append(probe);
-  const found = getComputedStyle(probe).color;
-  probe.remove();
-  return found;
-}
-
-function isDark() {
-  const chosen = document.documentElement.dataset.theme;
-  return chosen ? chosen === "dark" : dark.matches;
+  return name;
 }
 
 function remembered() {

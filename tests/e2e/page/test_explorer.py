@@ -32,7 +32,7 @@ async def test_what_is_seen_first(visit):
 
     await expect(page.locator(".legend b")).to_have_text(f"{RECORDS:,}")
     await expect(page.locator(".row .said").first).to_have_text(f"record {RECORDS - 1}")
-    await expect(page.locator(".plot canvas")).to_have_count(1)
+    await expect(page.locator(".plot path.bar-error")).to_have_count(1)
     await expect(page.get_by_role("button", name="Only service worker")).to_contain_text("750")
     assert "75 error" in await page.locator(".plot").get_attribute("aria-label")
 
@@ -138,7 +138,7 @@ async def test_times(visit):
     await page.locator(".row").first.wait_for()
     page = await visit.open()
     await visit.settled()
-    box = await page.locator(".u-over").bounding_box()
+    box = await page.locator(".plot .over").bounding_box()
     await page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 30)
     await page.mouse.down()
     await page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 30, steps=4)
