@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 import zlib
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aiohttp import web
 
@@ -20,19 +21,49 @@ if sys.version_info >= (3, 14):
 else:
     from backports.zstd import ZstdDecompressor, ZstdError
 
+FIRST_ROOM = 2 * 1024 * 1024  # bytes, before it is known what can be stored in time
+LEAST_ROOM = 512 * 1024  # bytes, however long something took
+WEIGHT = 0.25  # of each new reckoning in what is known
+TURN = 1024 * 1024  # bytes that are decoded at a time, about; see `collector.turns`
+SHORTEST = 0.001  # seconds of a wait that tells anything
+
+
+class _Waits(NamedTuple):
+    since: float
+    work: int  # bytes that were to be stored until it was
+    ahead: int  # bytes that others wait for because of it
+
+
 HELD = web.RequestKey("held", int)  # bytes that this request holds of those in flight
+WAITS = web.RequestKey("waits", _Waits)
 
 
 class InFlight:
     """
     Counts the bytes of all requests from their arrival to their answer, up to a limit.
 
-    It is what bounds memory: a request that would exceed it is Overloaded at once.
+    It is what bounds memory and waiting: a request is Overloaded at once if it would exceed
+    *limit*, or if those before it would take longer than *longest_wait* seconds. What can be
+    stored in that time is reckoned from each request that was: how much there was to do when it
+    came, and how long it took.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, longest_wait: float = 1.0) -> None:
         self.limit = limit
         self.held = 0
+        self.room: float = min(
+            limit, FIRST_ROOM
+        )  # bytes that can be stored in time, by what is known
+        self._longest_wait = longest_wait
+        self._ahead = 0  # bytes that a request waits for that comes now
+
+    def admit(self) -> None:
+        """Raise Overloaded if a request would wait for too long."""
+        if self._ahead > self.room:
+            raise Overloaded(
+                f"{self._ahead} bytes wait to be stored, which takes longer than"
+                f" {self._longest_wait:g} s"
+            )
 
     def take(self, request: web.Request, size: int) -> None:
         """Count *size* bytes for *request*, or raise Overloaded."""
@@ -43,9 +74,25 @@ class InFlight:
         self.held += size
         request[HELD] = request.get(HELD, 0) + size
 
-    def release(self, request: web.Request) -> None:
-        """Forget what *request* holds."""
+    def wait(self, request: web.Request) -> None:
+        """Note that *request* is complete, and waits for its answer from now on."""
+        size = request.get(HELD, 0)
+        ahead = min(size, TURN)  # of a large one others wait for no more at a time
+        request[WAITS] = _Waits(time.monotonic(), self._ahead + size, ahead)
+        self._ahead += ahead
+
+    def release(self, request: web.Request, *, stored: bool = False) -> None:
+        """Forget *request* and what it holds; whether it was *stored* tells what can be."""
         self.held -= request.get(HELD, 0)
+        if (waits := request.get(WAITS)) is None:
+            return
+        self._ahead -= waits.ahead
+        waited = max(time.monotonic() - waits.since, SHORTEST)
+        room = waits.work * self._longest_wait / waited
+        # One that was quick because there was little to do says nothing of more.
+        if stored and (waited > self._longest_wait or waits.work > self.room / 2):
+            room = self.room + (room - self.room) * WEIGHT
+            self.room = max(LEAST_ROOM, min(room, self.limit))
 
 
 async def read(request: web.Request, *, limit: int, seconds: float, in_flight: InFlight) -> bytes:
@@ -59,13 +106,14 @@ async def read(request: web.Request, *, limit: int, seconds: float, in_flight: I
         BadRequest: the compressed data is corrupt, or ends early.
         TooLarge: it is over the limit, or its Content-Length says so; the rest is not read.
         UnsupportedMedia: the Content-Encoding is another.
-        Overloaded: the bytes in flight are at their limit.
+        Overloaded: the bytes in flight are at their limit, or wait for too long.
         TooSlow: it did not arrive in time.
     """
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     inflate = _inflater(encoding)
     if (request.content_length or 0) > limit:
         raise TooLarge(f"the body has {request.content_length} bytes, the most is {limit}")
+    in_flight.admit()
     parts: list[bytes] = []
     room = limit
     try:
@@ -83,6 +131,7 @@ async def read(request: web.Request, *, limit: int, seconds: float, in_flight: I
         raise BadRequest(f"the body is not valid {encoding}: {exc}") from exc
     if inflate is not None and not inflate.complete:
         raise BadRequest(f"the body ends before its {encoding} data does")
+    in_flight.wait(request)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -216,6 +216,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     """Let every answer leave through here."""
     response: web.StreamResponse
     guard = request.app.get(GUARD)
+    stored = False
     try:
         if request.app[STOPPING].is_set():
             raise Unavailable("the collector is stopping")
@@ -225,12 +226,13 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
             if guard is not None:
                 await _admit(request, guard)
             response = await handler(request)
+            stored = True
     except Exception as exc:  # noqa: BLE001  one request's failure must not be another's
         response = answers.failure(request, exc)
         if request.method == "POST" or isinstance(exc, Unauthorized | Forbidden):
             telemetry.requests_refused.labels(_route(request), answers.reason(exc)).inc()
     finally:
-        request.app[IN_FLIGHT].release(request)
+        request.app[IN_FLIGHT].release(request, stored=stored)
         if guard is not None:
             guard.leave()
     if request.app[LEAVING].is_set():

@@ -26,7 +26,7 @@ PAUSE = 0.001  # seconds that a new connection is left to other processes, each 
 LONGEST_PAUSE = 0.005  # seconds; perhaps they are busy, or dead
 EXHAUSTED_PAUSE = 1.0  # seconds until the next try when no connection can be taken
 CROWDED_PAUSE = 0.05  # seconds until the next look whether there is room for another
-AT_ONCE = 64  # connections that are taken before others are served
+AT_ONCE = 16  # connections that are taken before others are served
 PLACES = 256  # processes that can share sockets at a time
 AWAY = 2**31 - 1  # the connections of a process that takes none
 

@@ -1,10 +1,10 @@
-"""Run the measurements: ``python -m tests.bench [--workers N] [ingest] [lookups] [exporter]``."""
+"""Run the measurements: ``python -m tests.bench [--workers N] [ingest] [lookups] [exporter] [overload]``."""
 
 from __future__ import annotations
 
 import argparse
 
-from tests.bench import collector, exporter, ingest, lookups
+from tests.bench import collector, exporter, ingest, lookups, overload
 
 WHICH = ("ingest", "lookups", "exporter")
 
@@ -12,7 +12,9 @@ WHICH = ("ingest", "lookups", "exporter")
 def main():
     """Start a Postgres and a collector, and measure them; the exporter needs neither."""
     parser = argparse.ArgumentParser("python -m tests.bench")
-    parser.add_argument("wanted", nargs="*", metavar="MEASUREMENT", help=f"of {', '.join(WHICH)}")
+    parser.add_argument(
+        "wanted", nargs="*", metavar="MEASUREMENT", help=f"of {', '.join(WHICH)}; or overload"
+    )
     parser.add_argument("--workers", default="0", metavar="N", help="of the collector's ingest")
     arguments = parser.parse_args()
     wanted = arguments.wanted or WHICH
@@ -20,6 +22,8 @@ def main():
         exporter.main()
     if "lookups" in wanted:
         lookups.main()
+    if "overload" in wanted:
+        overload.main(arguments.workers)
     if "ingest" not in wanted:
         return
     with collector.running(workers=arguments.workers) as it:

@@ -11,9 +11,10 @@ import pytest
 from aiohttp import web
 from backports import zstd
 
-from collector import server
+from collector import body, server
 from collector.body import InFlight
 from collector.sections import HttpServer
+from storage.errors import Overloaded
 
 LIMIT = 1_000_000
 TEXT = b"hello world " * 1_000
@@ -170,3 +171,77 @@ async def test_bytes_in_flight_are_bounded():
     assert (refused.status, after) == (503, "1")
     assert taken[0] == 200
     assert in_flight.held == 0
+
+
+class Request(dict):
+    """What `InFlight` uses of a request."""
+
+
+@pytest.fixture(name="waiting")
+def _waiting(monkeypatch):
+    """Make of a size a request that waits, and of a request and seconds its answer."""
+    now = 0.0
+    monkeypatch.setattr(body.time, "monotonic", lambda: now)
+    in_flight = InFlight(2**30, longest_wait=1.0)
+
+    def wait(size):
+        in_flight.take(request := Request(), size)
+        in_flight.wait(request)
+        return request
+
+    def answer(request, after):
+        nonlocal now
+        now += after
+        in_flight.release(request, stored=True)
+
+    return in_flight, wait, answer
+
+
+def admitted(in_flight):
+    try:
+        in_flight.admit()
+    except Overloaded:
+        return False
+    return True
+
+
+def test_what_would_wait_for_too_long_is_refused(waiting):
+    """
+    C45: no more is taken than is stored in time, going by how long it takes, which changes.
+    """
+    in_flight, wait, answer = waiting
+    for _ in range(99):  # a MB in two seconds
+        answer(wait(1_000_000), after=2.0)
+    slow = in_flight.room
+    first = [wait(100_000) for _ in range(6)]
+    refused = not admitted(in_flight)
+    for _ in range(99):  # and now in a tenth of one
+        for each in first:
+            answer(each, after=0.01)
+        first = [wait(200_000) for _ in range(6)]
+
+    assert slow == pytest.approx(body.LEAST_ROOM, rel=0.1)
+    assert refused
+    assert admitted(in_flight)
+    assert in_flight.room > 2 * slow
+
+
+def test_little_that_was_quick_tells_nothing_of_more(waiting):
+    """
+    What is stored in time is not reckoned from requests that had nothing to wait for.
+    """
+    in_flight, wait, answer = waiting
+    for _ in range(99):
+        answer(wait(100), after=0.001)
+
+    assert in_flight.room == body.FIRST_ROOM
+
+
+def test_a_large_body_keeps_nobody_waiting(waiting):
+    """
+    Others wait for one turn of a large body, so that they are taken while it is stored.
+    """
+    in_flight, wait, _ = waiting
+    wait(60_000_000)
+
+    assert admitted(in_flight)
