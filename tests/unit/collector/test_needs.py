@@ -32,7 +32,14 @@ READ = {
         "console-fields",
     )
 }
-READ_ALL = {f"{PREFIX}/text-index", "/api/v1/views", "/api/v1/views/{name}"}
+READ_ALL = {
+    f"{PREFIX}/text-index",
+    "/api/v1/views",
+    "/api/v1/views/{name}",
+    "/api/v1/alerts",
+    "/api/v1/alerts/history",
+    "/api/v1/alerts/silences",
+}
 
 
 def expected(operation):
