@@ -40,7 +40,8 @@ function Failed({ failure, again }) {
  */
 export function Rows({ label, heads, rows }) {
   return html`<table class="rows-table" aria-label=${label}>
-    <thead><tr>${heads.map((head) => html`<th scope="col" class=${number(head)}>${head.trim()}</th>`)}</tr></thead>
+    <thead><tr>${heads.map((head) => (head
+      ? html`<th scope="col" class=${number(head)}>${head.trim()}</th>` : html`<td></td>`))}</tr></thead>
     <tbody>${rows.map(({ key, cells, class: name }) => html`<tr key=${key} class=${name}>
       ${cells.map((cell, at) => (at === 0
         ? html`<th scope="row">${cell}</th>`

@@ -27,6 +27,7 @@ receivers:
   otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{otlp}"}}}}}}
 exporters:
   postgres: {{{postgres}}}
+{exporters}
 extensions:
   api: {{endpoint: "127.0.0.1:{native}"}}
 service: {{{service}}}
@@ -39,9 +40,15 @@ def free_port():
         return found.getsockname()[1]
 
 
-def configuration(postgres, service=""):
+def configuration(postgres, service="", exporters=""):
     """A config.yaml with these settings of the store and the service, and ports that are free."""
-    return CONFIG.format(native=free_port(), otlp=free_port(), postgres=postgres, service=service)
+    return CONFIG.format(
+        native=free_port(),
+        otlp=free_port(),
+        postgres=postgres,
+        service=service,
+        exporters=exporters,
+    )
 
 
 class Collector:
@@ -106,8 +113,10 @@ def starting(database, folder):
     config = folder / "config.yaml"
     started = []
 
-    def start(postgres=f'dsn: "{database}"', service=""):
-        config.write_text(configuration(postgres, service))
+    def start(postgres=f'dsn: "{database}"', service="", exporters=""):
+        if "spool" not in postgres:
+            postgres += f', spool: {{folder: "{folder / "spool"}"}}'
+        config.write_text(configuration(postgres, service, exporters))
         started.append(Collector(config))
         return started[-1]
 

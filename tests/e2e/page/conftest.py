@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import http.server
 import shutil
+import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -83,14 +85,50 @@ def send(collector, *logs):
     assert len(logs) == answer.json()["count"], answer.text
 
 
+FORWARDER = """
+  victorialogs/other:
+    endpoint: {}
+    filter: service:forwarded
+    compression: none
+    batch: {{timeout: 0.05}}
+"""
+
+
+class Destination(http.server.BaseHTTPRequestHandler):
+    """Takes JSON lines, but while it `refuses` none that have the word unfit."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        refused = self.server.refuses and b"unfit" in body
+        self.send_response(400 if refused else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(name="destination", scope="session")
+def _destination():
+    """Where the collector sends records of the service ``forwarded``."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Destination) as there:
+        there.refuses = True
+        serving = threading.Thread(target=there.serve_forever, args=(0.05,))
+        serving.start()
+        yield there
+        there.shutdown()
+        serving.join()
+
+
 @pytest.fixture(name="site", scope="session")
-def _site(server, tmp_path_factory):
+def _site(server, destination, tmp_path_factory):
     """A running collector with records."""
     if CHROMIUM is None:
         pytest.skip(reason="no chromium on this machine, which would show the page")
     folder = tmp_path_factory.mktemp("page")
+    url = f"http://127.0.0.1:{destination.server_port}"
     with postgres.clone(server) as database, starting(database, folder) as start:
-        collector = start()
+        collector = start(exporters=FORWARDER.format(url))
         send(collector, *_records(dt.datetime.now(dt.UTC)))
         yield collector
 
