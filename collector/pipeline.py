@@ -33,7 +33,9 @@ def pipeline(processors: list[Process], write: Submit) -> Submit:
             process(batch)
         outcome = await write(batch)
         stored = outcome.stored - outcome.repeated
-        telemetry.records_stored.labels(batch.receiver).inc(stored)
+        telemetry.request_records.labels(batch.receiver).observe(len(batch.records))
+        taken = telemetry.records_spooled if outcome.spooled else telemetry.records_stored
+        taken.labels(batch.receiver).inc(stored)
         product = _product(batch.sender, products)
         telemetry.senders.labels(batch.receiver, product).inc(stored)
         if outcome.repeated:

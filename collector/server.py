@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 import re
+import time
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -215,6 +216,7 @@ async def _to_the_end(request: web.Request, handler: Handler) -> web.StreamRespo
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let every answer leave through here."""
     response: web.StreamResponse
+    began = time.monotonic()
     guard = request.app.get(GUARD)
     stored = False
     try:
@@ -237,7 +239,9 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
             guard.leave()
     if request.app[LEAVING].is_set():
         response.force_close()
-    telemetry.requests.labels(request.method, _route(request), response.status).inc()
+    labels = (request.method, _route(request), response.status)
+    telemetry.requests.labels(*labels).inc()
+    telemetry.request_seconds.labels(*labels).observe(time.monotonic() - began)
     if not response.prepared:
         response.headers.update(headers(request))
     return response

@@ -6,7 +6,6 @@ One process does both, or each does one; `collector.supervisor` decides.
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collector import components, deletions, outage, telemetry
+from collector import components, deletions, gauges, outage, telemetry
 from collector.access.guard import Guard
 from collector.access.known import knowing
 from collector.access.needs import SEND
@@ -24,6 +23,7 @@ from collector.body import InFlight
 from collector.correlation import Correlation
 from collector.forwarding.forwarders import forwarding
 from collector.forwarding.pace import Courtesy
+from collector.gauges import gauging
 from collector.housekeeping import Chore, housekeeping
 from collector.pipeline import pipeline
 from collector.server import Listener, listening
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 READERS = 8  # connections for queries
 FOLLOWERS = 3  # connections for who follows live: one reading for all, two for who is behind
 KEEPERS = 4  # connections for housekeeping
-GAUGED = 1.0  # seconds between two looks at what has no moment of change
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,27 +103,27 @@ async def collecting(
     At its end new requests are refused, those under way answered, and what waits is written.
     """
     postgres = config.store
-    least = 0 if postgres.spool.enabled else 1  # with it the database may be away
+    at_once = not postgres.spool.enabled  # with it the database may be away
     async with AsyncExitStack() as stack:
         # A pool for each: however many queries run, commits and probes have their connections.
         pool = await stack.enter_async_context(
             database.connected(
                 place.dsn,
                 size=postgres.connections,
-                least=least,
+                at_once=at_once,
                 settings=database.WRITING_SETTINGS,
                 init=encoding.prepare,
             )
         )
         readers = await stack.enter_async_context(
-            database.reading(place.dsn, size=READERS, least=least)
+            database.reading(place.dsn, size=READERS, at_once=at_once)
         )
         probing = await stack.enter_async_context(
-            database.connected(place.dsn, size=1, least=least)
+            database.connected(place.dsn, size=1, at_once=at_once)
         )
         # Notices keep one of these; the other says to destinations what an operator wants.
         telling = await stack.enter_async_context(
-            database.connected(place.dsn, size=2, least=least)
+            database.connected(place.dsn, size=2, at_once=at_once)
         )
         board = await stack.enter_async_context(notices.running(telling))
 
@@ -142,7 +141,6 @@ async def collecting(
         )
         fallback = Fallback(log_writer.submit, spooled) if spooled else None
         in_flight = InFlight(_share(config, place.workers))
-        await stack.enter_async_context(_gauging(in_flight))
         reader = Reader(readers, probing=probing, fallback=fallback)
         listeners = _listeners(config, (fallback or log_writer).submit, reader)
         folder = Path(postgres.data_folder) if postgres.embedded else None
@@ -153,8 +151,16 @@ async def collecting(
             *operator.routes(reader, folder, _now),
         ]
         followers = await stack.enter_async_context(
-            database.reading(place.dsn, size=FOLLOWERS, least=least)
+            database.reading(place.dsn, size=FOLLOWERS, at_once=at_once)
         )
+        pools = {
+            "commits": pool,
+            "queries": readers,
+            "probes": probing,
+            "operating": telling,
+            "following": followers,
+        }
+        await stack.enter_async_context(gauging(pools, in_flight))
         hub = Hub(Follower(followers), board.notices(), _now)
         listeners += [
             Listener(
@@ -192,7 +198,8 @@ async def keeping(config: Config, dsn: str, courtesy: Courtesy) -> AsyncIterator
     """
     async with (
         database.connected(dsn, size=KEEPERS) as pool,
-        housekeeping(_chores(pool, config.store)),
+        gauging({"housekeeping": pool}),
+        housekeeping([*_chores(pool, config.store), gauges.database(pool, _folders(config.store))]),
         forwarding(config.forwarders, dsn, courtesy),
         alerting(config.alerts, dsn),
     ):
@@ -209,22 +216,10 @@ def _share(config: Config, workers: int) -> int:
     return max(config.store.max_in_flight_bytes // workers, *bodies)
 
 
-@asynccontextmanager
-async def _gauging(in_flight: InFlight) -> AsyncIterator[None]:
-    """Keep the gauge of what is *in_flight* for who asks another process for the counters."""
-
-    async def gauge() -> None:
-        while True:
-            telemetry.in_flight_bytes.set(in_flight.held)
-            await asyncio.sleep(GAUGED)
-
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(gauge(), name="gauge")
-        try:
-            yield
-        finally:
-            task.cancel()
-            telemetry.in_flight_bytes.set(0)
+def _folders(postgres: Postgres) -> list[Path]:
+    """Give the folders whose disks must not be full."""
+    data = [Path(postgres.data_folder)] if postgres.embedded else []
+    return data + ([Path(postgres.spool.folder)] if postgres.spool.enabled else [])
 
 
 def _writer_config(postgres: Postgres) -> writer.WriterConfig:

@@ -72,6 +72,31 @@ values_redacted = Counter(
     "Values that processor redaction has taken out before they were stored, by what told them.",
     ("rule",),
 )
+records_spooled = Counter(
+    "pixsim_records_spooled",
+    "Log records put into the spool, for the database was away; they are stored later.",
+    ("receiver",),
+)
+records_drained = Counter(
+    "pixsim_records_drained",
+    "Log records that came out of the spool, by what became of them: stored, repeated or refused.",
+    ("receiver", "outcome"),
+)
+spool_records = Gauge(
+    "pixsim_spool_records",
+    "Log records that wait in the spool.",
+    multiprocess_mode="livesum",
+)
+spool_bytes = Gauge(
+    "pixsim_spool_bytes",
+    "Bytes of the spool that are in use.",
+    multiprocess_mode="livesum",
+)
+spool_age_seconds = Gauge(
+    "pixsim_spool_age_seconds",
+    "Age of the oldest request in the spool.",
+    multiprocess_mode="livesum",
+)
 senders = Counter(
     "pixsim_sender_records",
     "Log records accepted, by receiver and the product name of the sender's User-Agent.",
@@ -168,6 +193,111 @@ alert_notifications = Counter(
     "pixsim_alert_notifications",
     "Notifications of alerts: sent, failed and tried again later, or given up.",
     ("notifier", "outcome"),
+)
+request_seconds = Histogram(
+    "http_server_request_duration_seconds",
+    "Seconds from a request's head to its answer, by method, route and status.",
+    ("http_request_method", "http_route", "http_response_status_code"),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10),
+)
+request_records = Histogram(
+    "pixsim_request_records",
+    "Log records a request.",
+    ("receiver",),
+    buckets=(1, 10, 100, 1_000, 10_000, 100_000),
+)
+pool_connections = Gauge(
+    "db_client_connection_count",
+    "Connections to the database, by what they are for and whether they are in use.",
+    ("db_client_connection_pool_name", "db_client_connection_state"),
+    multiprocess_mode="livesum",
+)
+pool_most = Gauge(
+    "db_client_connection_max",
+    "Connections that there may be, by what they are for.",
+    ("db_client_connection_pool_name",),
+    multiprocess_mode="livesum",
+)
+event_loop_late = Histogram(
+    "pixsim_event_loop_late_seconds",
+    "Seconds that what was due each second came late, for something kept the process busy.",
+    buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5),
+)
+process_cpu = Gauge(
+    "process_cpu_time_seconds",
+    "Seconds of a processor that the processes have used.",
+    multiprocess_mode="livesum",
+)
+process_memory = Gauge(
+    "process_memory_usage_bytes",
+    "Bytes of memory that the processes have.",
+    multiprocess_mode="livesum",
+)
+process_files = Gauge(
+    "process_unix_file_descriptor_count",
+    "Files and connections that the processes have open.",
+    multiprocess_mode="livesum",
+)
+database_up = Gauge(
+    "pixsim_database_up",
+    "1 while the database answers who keeps house, who looks each 15 s; it alone has these.",
+    multiprocess_mode="livesum",
+)
+database_bytes = Gauge(
+    "pixsim_database_bytes",
+    "Bytes of the database.",
+    multiprocess_mode="livesum",
+)
+records_bytes = Gauge(
+    "pixsim_records_bytes",
+    "Bytes of the records, with their indexes and the ledger.",
+    multiprocess_mode="livesum",
+)
+database_connections = Gauge(
+    "pixsim_database_connections",
+    "Connections that the server has, of everybody.",
+    multiprocess_mode="livesum",
+)
+database_most_connections = Gauge(
+    "pixsim_database_connections_max",
+    "Connections that the server may have.",
+    multiprocess_mode="livesum",
+)
+partitions = Gauge(
+    "pixsim_partitions",
+    "Tables that hold the records, one a day.",
+    multiprocess_mode="livesum",
+)
+partitions_ahead = Gauge(
+    "pixsim_partitions_ahead",
+    "Days after today that have a partition.",
+    multiprocess_mode="livesum",
+)
+records_stray = Gauge(
+    "pixsim_records_stray",
+    "Log records of the last week in no day's partition; they are moved within ten minutes.",
+    multiprocess_mode="livesum",
+)
+records_uncounted = Gauge(
+    "pixsim_records_uncounted",
+    "Log records that are not in the counts by minute and hour yet.",
+    multiprocess_mode="livesum",
+)
+newest_commit = Gauge(
+    "pixsim_newest_commit_timestamp_seconds",
+    "Unix time at which the newest records in the ledger were received.",
+    multiprocess_mode="livesum",
+)
+disk_free = Gauge(
+    "pixsim_disk_free_bytes",
+    "Bytes that are free on the disk of a folder.",
+    ("folder",),
+    multiprocess_mode="livesum",
+)
+log_lines_suppressed = Counter(
+    "pixsim_log_lines_suppressed",
+    "Lines of the collector's own log that were left out, for they had been there many times.",
+    ("event",),
 )
 workers_restarted = Counter(
     "pixsim_workers_restarted",

@@ -1,0 +1,78 @@
+"""How the database is: sizes, ages and reserves, as few queries as tell it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from storage.errors import translated
+from storage.layout import TOTAL_SIZE, WHOLE, hypertable
+
+if TYPE_CHECKING:
+    import asyncpg
+
+TIMEOUT = 10.0  # seconds for all of it
+# Rows of days that have no partition: there should be none but those of odd times.
+STRAY = """
+SELECT count(*) FROM (SELECT FROM log_entries_default WHERE timestamp >= $1 AND timestamp < $2
+    LIMIT 100000) stray
+"""
+NEWEST = "SELECT max(received_at) FROM ledger"
+UNCOUNTED = """
+SELECT coalesce(sum(records), 0)::bigint FROM ledger, roll_up_position
+WHERE xid >= pg_snapshot_xmin(counted) AND NOT pg_visible_in_snapshot(xid, counted)
+"""
+SERVER = """
+SELECT pg_database_size(current_database()),
+    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+    current_setting('max_connections')::integer
+"""
+DAYS = f"SELECT count(*), max(start::timestamptz) FROM ({WHOLE}) p"
+
+
+class Vitals(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look at the database tells."""
+
+    database_bytes: int
+    records_bytes: int  # of the records and the ledger, with indexes
+    partitions: int
+    days_ahead: int  # days after today that have a partition
+    stray: int | None  # records of recent days without a partition; None in a hypertable
+    newest: dt.datetime | None  # when the newest commit was received
+    uncounted: int  # records that the roll-ups have not counted yet
+    connections: int  # of everybody
+    most_connections: int
+
+
+async def vitals(pool: asyncpg.Pool, now: dt.datetime) -> Vitals:
+    """
+    Look at the database; days are those of *now*.
+
+    Raises:
+        Unavailable: it is away.
+    """
+    with translated():
+        async with pool.acquire(timeout=TIMEOUT) as connection, connection.transaction():
+            await connection.execute(f"SET LOCAL statement_timeout = {int(TIMEOUT * 1000)}")
+            return await _looked(connection, now)
+
+
+async def _looked(connection: Any, now: dt.datetime) -> Vitals:
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    chunked = await hypertable(connection)
+    size, connections, most = await connection.fetchrow(SERVER)
+    partitions, last = await connection.fetchrow(DAYS)
+    recent = (today - dt.timedelta(days=7), today + dt.timedelta(days=1))
+    return Vitals(
+        database_bytes=size,
+        records_bytes=await connection.fetchval(TOTAL_SIZE[chunked]),
+        partitions=partitions,
+        days_ahead=max((last - today).days, 0) if last else 0,
+        stray=None if chunked else await connection.fetchval(STRAY, *recent),
+        newest=await connection.fetchval(NEWEST),
+        uncounted=await connection.fetchval(UNCOUNTED),
+        connections=connections,
+        most_connections=most,
+    )
