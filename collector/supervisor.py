@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from collector import engine, own_log, service, sockets
+from collector import engine, outage, own_log, service, sockets
 from collector.configfile import Invalid
 from collector.control import Control
 from collector.crew import Crew, Places
-from storage import embedded
+from storage import database, embedded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
     from collector.config import Config
+    from collector.exporters.postgres import Postgres
     from collector.sockets import Sockets
 
     Run = Callable[[Config, Sockets, Control], Coroutine[None, None, None]]
@@ -95,14 +96,23 @@ async def _database(config: Config) -> AsyncIterator[str]:
     """Give the DSN of the database, brought to this version's schema."""
     postgres = config.store
     with ExitStack() as stack:
-        dsn = postgres.dsn
+        dsn, spools = postgres.dsn, False
         if postgres.embedded:
             dsn = stack.enter_context(embedded.running(Path(postgres.data_folder)))
             log.info("embedded_postgres_started", dsn=dsn)
-        if postgres.migrate_at_start:
-            await engine.upgrade(postgres, dsn, lambda did: log.info("engine", did=did))
-        await engine.check(postgres, dsn)
-        yield dsn
+        elif postgres.spool.enabled:
+            spools = not await database.answers(dsn)
+        async with outage.when_there(lambda: _brought_up(postgres, dsn), spools=spools):
+            yield dsn
+
+
+@asynccontextmanager
+async def _brought_up(postgres: Postgres, dsn: str) -> AsyncIterator[None]:
+    """Bring the database to this version's schema before the block."""
+    if postgres.migrate_at_start:
+        await engine.upgrade(postgres, dsn, lambda did: log.info("engine", did=did))
+    await engine.check(postgres, dsn)
+    yield
 
 
 def _alone(dsn: str) -> Run:
@@ -200,6 +210,6 @@ def _fixed(old: Config, new: Config) -> list[str]:
     pairs = [("service.workers", old.workers, new.workers)]
     pairs += [
         (f"exporters.postgres.{name}", getattr(old.store, name), getattr(new.store, name))
-        for name in ("dsn", "data_folder", "engine", "compress_after")
+        for name in ("dsn", "data_folder", "engine", "compress_after", "spool")
     ]
     return [f"{name} has changed: that needs a restart" for name, was, now in pairs if was != now]

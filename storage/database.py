@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from migrations.reader import READER
-from storage.errors import translated
+from storage.errors import Unavailable, translated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -23,6 +23,8 @@ SETTINGS = {
     "timezone": "UTC",
     "jit": "off",  # compiling takes longer than our queries do
 }
+# Of a writer that is gone without a word, so that its transaction ends too.
+WRITING_SETTINGS = SETTINGS | {"idle_in_transaction_session_timeout": "60s"}
 # What one query may cost at most, for who sets no limits of its own.
 READING_SETTINGS = SETTINGS | {
     "application_name": "pixsim-collector reader",
@@ -33,6 +35,7 @@ READING_SETTINGS = SETTINGS | {
 }
 TEMP_FILE_LIMIT = "4GB"  # of a query's sorts and hashes on disk; only a superuser may set it
 CONNECT_TIMEOUT = 10.0  # seconds
+PATIENCE = 0.1  # seconds from the closing of a connection to the end of what waits for it
 CLOSE_TIMEOUT = 5.0  # seconds; Pool.close alone waits for ever for connections still out
 
 # Nobody may become a role that there isn't, and one without rights on our tables is of no use.
@@ -49,6 +52,7 @@ async def connected(
     dsn: str,
     *,
     size: int,
+    at_once: bool = True,
     settings: Mapping[str, str] = SETTINGS,
     init: Callable[[Any], Coroutine[Any, Any, None]] | None = None,
 ) -> AsyncIterator[asyncpg.Pool]:
@@ -56,12 +60,12 @@ async def connected(
     Hold a pool of up to *size* connections to *dsn* open; *init* is done to each new one.
 
     Raises:
-        Unavailable: the database cannot be reached.
+        Unavailable: the database cannot be reached *at_once*.
     """
     with translated():
         pool = await asyncpg.create_pool(
             dsn,
-            min_size=1,
+            min_size=0,  # or else asyncpg tells of each try to have as many again
             max_size=size,
             server_settings=dict(settings),
             timeout=CONNECT_TIMEOUT,
@@ -69,6 +73,10 @@ async def connected(
             reset=_keep,
         )
     try:
+        if at_once:
+            with translated():
+                async with pool.acquire():
+                    pass
         yield pool
     finally:
         try:
@@ -77,8 +85,17 @@ async def connected(
             pool.terminate()
 
 
+async def answers(dsn: str) -> bool:
+    """Tell whether the database can be reached."""
+    try:
+        async with connected(dsn, size=1):
+            return True
+    except Unavailable:
+        return False
+
+
 @asynccontextmanager
-async def reading(dsn: str, *, size: int) -> AsyncIterator[asyncpg.Pool]:
+async def reading(dsn: str, *, size: int, at_once: bool = True) -> AsyncIterator[asyncpg.Pool]:
     """
     Hold a pool for queries open, as `connected` does: they can change nothing.
 
@@ -94,8 +111,35 @@ async def reading(dsn: str, *, size: int) -> AsyncIterator[asyncpg.Pool]:
             log.warning("queries_run_as_owner", reason=problem)
             told = True
 
-    async with connected(dsn, size=size, settings=READING_SETTINGS, init=restrict) as pool:
+    async with connected(
+        dsn, size=size, at_once=at_once, settings=READING_SETTINGS, init=restrict
+    ) as pool:
         yield pool
+
+
+@asynccontextmanager
+async def limited(pool: asyncpg.Pool, seconds: float) -> AsyncIterator[Any]:
+    """
+    Give a connection of *pool* for at most *seconds*.
+
+    Then it is closed, and what it does fails: to cancel it one would have to wait for the
+    server, which perhaps hangs.
+
+    Raises:
+        TimeoutError: they were not enough.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    async with asyncio.timeout_at(end + PATIENCE), pool.acquire(timeout=seconds) as connection:
+        closing = loop.call_at(end, connection.terminate)
+        try:
+            yield connection
+        except Exception as exc:
+            if loop.time() < end:
+                raise
+            raise TimeoutError(f"no answer within {seconds:g} s") from exc
+        finally:
+            closing.cancel()
 
 
 async def _restrict(connection: Any) -> str | None:

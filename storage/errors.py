@@ -4,6 +4,10 @@ What can go wrong in storage, told by what the caller should do about it.
 * StorageError
   + Unavailable    the same request may succeed later: retry it
     - Overloaded   too many bytes wait to be written: retry it after a second
+    - Uncertain    the connection was lost during the commit, so it may be stored
+    - Faulty       a fault of ours kept it from being written, and not the database
+    - SpoolFull    neither the database nor the spool takes it: they may a little later
+    - SpoolFailed  the same, for the disk under the spool fails
   + Rejected       the same rows will always fail: do not retry them
     - KeyReused    another request had this key; send it with a key of its own
   + Unsuitable     the database isn't what the configuration asks for: change either
@@ -30,6 +34,26 @@ class Unavailable(StorageError):
 
 class Overloaded(Unavailable):
     """So many bytes wait to be written that no more are taken."""
+
+
+class Uncertain(Unavailable):
+    """What may be stored has ids; *backend* is the process of the server that may still do it."""
+
+    def __init__(self, message: str, backend: int) -> None:
+        super().__init__(message)
+        self.backend = backend
+
+
+class Faulty(Unavailable):
+    """What we did wrong has kept the request from being written."""
+
+
+class SpoolFull(Unavailable):
+    """The spool is at one of its limits."""
+
+
+class SpoolFailed(Unavailable):
+    """The disk under the spool, or its file, does not take what it should."""
 
 
 class Rejected(StorageError):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # A name of our own: services keep Alembic tables of theirs in the same database.
 VERSION_TABLE = "pixsim_collector_alembic_version"
+CONNECT_TIMEOUT = 10  # seconds; a server that hangs would be waited for for ever
 LOCK = 7_166_349_251_015_424  # any number; every collector takes the same advisory lock
 
 
@@ -68,7 +69,9 @@ def _connected(dsn: str) -> Iterator[sa.Connection]:
     scheme, _, rest = dsn.partition("://")
     url = f"postgresql+psycopg://{rest}" if scheme in {"postgresql", "postgres"} else dsn
     try:
-        engine = sa.create_engine(url, poolclass=sa.NullPool)
+        engine = sa.create_engine(
+            url, poolclass=sa.NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT}
+        )
         with engine.connect() as connection:
             yield connection
     except sa.exc.SQLAlchemyError as exc:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from asyncpg.pool import PoolConnectionProxy
 
+    from storage.fallback import Fallback
     from storage.search import Search
 
 # Fields whose values keep their type; every other name is a key of `extra`.
@@ -56,19 +57,26 @@ class Reader:
     """
     Answers questions about the stored records; *timeout* is in seconds, a statement.
 
-    *probing* has the connection of `ping`, which so doesn't wait for slow questions.
+    *probing* has the connection of `ping`, which so doesn't wait for slow questions; *fallback*
+    is where requests go that are sent while the database is away.
     """
 
     def __init__(
-        self, pool: asyncpg.Pool, *, timeout: float = 30.0, probing: asyncpg.Pool | None = None
+        self,
+        pool: asyncpg.Pool,
+        *,
+        timeout: float = 30.0,
+        probing: asyncpg.Pool | None = None,
+        fallback: Fallback | None = None,
     ) -> None:
         self._pool = pool
         self._probing = probing or pool
         self.timeout = timeout
+        self.fallback = fallback
 
     def within(self, timeout: float) -> Reader:
         """Give a reader of the same records with another limit."""
-        return Reader(self._pool, timeout=timeout, probing=self._probing)
+        return Reader(self._pool, timeout=timeout, probing=self._probing, fallback=self.fallback)
 
     async def job(self, job: int | str, *, expand: bool = False) -> Trace:
         """Give the entries of a job, oldest first; *expand* as for `request`."""

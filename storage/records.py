@@ -147,9 +147,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """
     What became of a `Batch`, after its commit. Stored records carry their id.
 
-    Of those that are *stored* some may be *repeated*: stored before, and not again.
+    Of those that are *stored* some may be *repeated*: stored before, and not again. What is
+    *spooled* is on disk, and stored when the database takes it again; it has no ids yet.
     """
 
     stored: int
     refused: tuple[Refusal, ...] = ()
     repeated: int = 0
+    spooled: bool = False

@@ -20,7 +20,16 @@ import structlog
 
 from storage import ledger
 from storage.copying import TABLE, copy, copy_good, intern
-from storage.errors import KeyReused, Rejected, StorageError, Unavailable, translated
+from storage.database import limited
+from storage.errors import (
+    Faulty,
+    KeyReused,
+    Rejected,
+    StorageError,
+    Unavailable,
+    Uncertain,
+    translated,
+)
 from storage.layout import PAST_LEDGER, hypertable
 from storage.records import Batch, LogRecord, Outcome, Resource, Scope
 from storage.repeats import Keys, Repeated, refusals
@@ -42,12 +51,25 @@ class WriterConfig(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 2  # transactions at once: one is encoded while others commit
     commit_records: int = 10_000  # a commit takes no further request beyond this many records
     commit_timeout: float = 10.0  # seconds; beyond it the requests are Unavailable
+    # Where what fails has another place to go to: seconds for a commit of `commit_records`, and
+    # for a larger one in proportion. What waits behind one that fails then fails with it.
+    patience: float | None = None
+    # Whether a transaction may commit before we have heard that all of it is written.
+    straight: bool = True
     deduplicates: bool = True  # whether what is sent again is stored once
 
 
 class _Waiting(msgspec.Struct, eq=False):
     batch: Batch
     outcome: asyncio.Future[Outcome]
+
+
+class _Attempt(msgspec.Struct):
+    """How far the transaction of a group has come, and what was refused in it."""
+
+    refused: dict[int, str] = {}
+    backend: int = 0  # the server's process
+    uncertain: bool = False  # whether it may be committed, whatever we hear of it
 
 
 class LogWriter:
@@ -72,7 +94,10 @@ class LogWriter:
         """
         Return once *batch* is committed; its stored records then have their ids.
 
+        Records that have one already keep it.
+
         Raises:
+            Uncertain: the connection was lost during the commit; what may be stored has ids.
             Unavailable: nothing of the batch was stored; the same one may succeed later.
         """
         if self._closing:
@@ -124,11 +149,13 @@ class LogWriter:
     async def _number(self, records: Sequence[LogRecord]) -> StorageError | None:
         try:
             for record in records:
+                if record.id is not None:
+                    continue
                 if (number := next(self._ids, None)) is None:
                     blocks = max(LEAST_BLOCKS, -(-len(records) // IDS_AT_ONCE))
                     with translated():
-                        async with asyncio.timeout(self._config.commit_timeout):
-                            found = await self._pool.fetch(RESERVE, blocks)
+                        async with limited(self._pool, self._limit(0)) as connection:
+                            found = await connection.fetch(RESERVE, blocks)
                     self._ids = iter([row[0] + n for row in found for n in range(IDS_AT_ONCE)])
                     number = next(self._ids)
                 record.id = number
@@ -145,18 +172,16 @@ class LogWriter:
         """Write *records* and tell every request of *group* what became of it."""
         known = group if self._config.deduplicates else ()
         keys = Keys([waiting.batch for waiting in known])
-        refused: dict[int, str] = {}
-        if failure is None:
-            try:
-                refused = await self._write(group, records, keys) | keys.refused
-            except StorageError as exc:
-                failure = exc
-            except Exception as exc:  # noqa: BLE001  one group's bug must not end all others' way in
-                failure = Unavailable(f"{type(exc).__name__} while writing")
-                failure.__cause__ = exc
+        attempt = _Attempt()
+        failure = failure or await self._tried(group, records, keys, attempt)
         self._tell(failure)
-        for place, number in keys.ids.items():
-            records[place].id = number
+        if failure is None:
+            for place, number in keys.ids.items():
+                records[place].id = number
+        else:
+            _keep_ids(records, attempt, keys)
+            self._fail_waiting(failure)
+        refused = attempt.refused | keys.refused
         start = 0
         for number, waiting in enumerate(group):
             places = range(start, start + len(waiting.batch.records))
@@ -170,6 +195,45 @@ class LogWriter:
             else:
                 waiting.outcome.set_result(_outcome(places, refused, keys))
 
+    async def _tried(
+        self,
+        group: Sequence[_Waiting],
+        records: Sequence[LogRecord],
+        keys: Keys,
+        attempt: _Attempt,
+    ) -> StorageError | None:
+        """Write *records*; give what kept us from it."""
+        try:
+            await self._write(group, records, keys, attempt)
+        except StorageError as exc:
+            if not attempt.uncertain:
+                return exc
+            failure: StorageError = Uncertain(str(exc), attempt.backend)
+            failure.__cause__ = exc.__cause__
+            return failure
+        except Exception as exc:  # noqa: BLE001  one group's bug must not end all others' way in
+            failure = Faulty(f"{type(exc).__name__} while writing")
+            failure.__cause__ = exc
+            return failure
+        return None
+
+    def _limit(self, records: int) -> float:
+        """Give the seconds that a commit of *records* may take."""
+        config = self._config
+        if config.patience is None:
+            return config.commit_timeout
+        longer = max(1, records / config.commit_records)
+        return min(config.patience * longer, config.commit_timeout)
+
+    def _fail_waiting(self, failure: StorageError) -> None:
+        """Let what waits, if it can go elsewhere, fail now and not after a wait of its own."""
+        if self._config.patience is None or isinstance(failure, Faulty):
+            return
+        while self._queue:
+            outcome = self._queue.popleft().outcome
+            if not outcome.done():
+                outcome.set_exception(Unavailable(str(failure)))
+
     def _tell(self, failure: StorageError | None) -> None:
         """Log when commits begin to fail, and when they succeed again."""
         if failure is not None:
@@ -181,20 +245,22 @@ class LogWriter:
         self._failing = failure is not None
 
     async def _write(
-        self, group: Sequence[_Waiting], records: Sequence[LogRecord], keys: Keys
-    ) -> dict[int, str]:
-        """Store *records* in one transaction; give places and reasons of the refused ones."""
+        self,
+        group: Sequence[_Waiting],
+        records: Sequence[LogRecord],
+        keys: Keys,
+        attempt: _Attempt,
+    ) -> None:
+        """Store *records* in one transaction; *attempt* has how that went."""
         start = time.perf_counter()
         straight = True
         with translated():
-            async with (
-                asyncio.timeout(self._config.commit_timeout),
-                self._pool.acquire() as connection,
-            ):
+            async with limited(self._pool, self._limit(len(records))) as connection:
+                attempt.backend = connection.get_server_pid()
                 while True:
                     try:
-                        refused = await self._transact(
-                            connection, group, records, keys, straight=straight
+                        await self._transact(
+                            connection, group, records, keys, attempt, straight=straight
                         )
                         break
                     except Repeated:  # the rare cases may cost another try
@@ -203,9 +269,8 @@ class LogWriter:
                         if not straight:
                             raise
                         straight = False
-        stored = len(records) - len(refused) - len(keys.ids)
+        stored = len(records) - len(attempt.refused) - len(keys.ids)
         self._committed(time.perf_counter() - start, stored)
-        return refused
 
     async def _transact(
         self,
@@ -213,37 +278,40 @@ class LogWriter:
         group: Sequence[_Waiting],
         records: Sequence[LogRecord],
         keys: Keys,
+        attempt: _Attempt,
         *,
         straight: bool,
-    ) -> dict[int, str]:
+    ) -> None:
         batches = [waiting.batch for waiting in group]
         places: Sequence[int] = range(len(records))
         if keys.ids:
             places = [place for place in places if place not in keys.ids]
             records = [records[place] for place in places]
+        attempt.refused, attempt.uncertain = {}, False
         if not records:
-            return {}
+            return
         fresh = self._unknown(batches)
         with translated(), _repeats():
             # Another task's failure may make it unknown at any moment.
             if (chunked := self._hypertable) is None:
                 chunked = self._hypertable = await hypertable(connection)
-            if straight and not chunked and not any(fresh):
+            if straight and self._config.straight and not chunked and not any(fresh):
+                attempt.uncertain = True
                 await copy(connection, TABLE[chunked], records, ledger.entry(batches, {}, keys))
-                return {}
+                return
             async with connection.transaction():
                 if chunked:
                     await connection.execute(f"SET LOCAL {PAST_LEDGER}")
                 await intern(connection, *fresh)
                 copying = copy if straight else copy_good
                 bad = await copying(connection, TABLE[chunked], records)
-                refused = {places[place]: reason for place, reason in bad.items()}
-                await connection.execute(ledger.entry(batches, refused, keys))
+                attempt.refused = {places[place]: reason for place, reason in bad.items()}
+                await connection.execute(ledger.entry(batches, attempt.refused, keys))
+                attempt.uncertain = True
         if len(self._known) > KNOWN_AT_MOST:
             self._known.clear()
         # Only now: an insert that was rolled back must be made again.
         self._known.update(*fresh)
-        return refused
 
     def _unknown(self, batches: Sequence[Batch]) -> tuple[dict[int, Resource], dict[int, Scope]]:
         """Give the resources and scopes that are seen for the first time."""
@@ -263,6 +331,13 @@ def _repeats() -> Iterator[None]:
         if exc.table_name == "seen":
             raise Repeated from exc
         raise
+
+
+def _keep_ids(records: Sequence[LogRecord], attempt: _Attempt, keys: Keys) -> None:
+    """Leave an id to those records alone that a failed *attempt* may have stored."""
+    for place, record in enumerate(records):
+        if not attempt.uncertain or place in attempt.refused or place in keys.ids:
+            record.id = None
 
 
 def _outcome(places: range, refused: Mapping[int, str], keys: Keys) -> Outcome:

@@ -87,9 +87,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """The collector takes requests."""
+    """The collector takes requests; while it is spooling they are stored later."""
 
-    status: Literal["ready"] = "ready"
+    status: Literal["ready", "spooling"] = "ready"
 
 
 class Detail(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -13,6 +16,17 @@ from collector.sections import Bytes, Count, Seconds, Section
 
 EMBEDDED = "embedded"
 Days = Annotated[int, msgspec.Meta(ge=0, le=36_500, description="days")]
+
+
+class Spool(Section, frozen=True, kw_only=True):
+    """Where requests wait on local disk, acknowledged, while the database is away."""
+
+    enabled: bool = True
+    folder: str = "data/spool"  # from the working directory
+    after: Seconds = 1.0  # without a commit; senders of pixsim give up after 2
+    max_bytes: Bytes = 1024 * 1024 * 1024
+    max_age: Seconds = 86_400.0  # of the oldest; beyond it senders are told to try again
+    min_free_bytes: Annotated[int, msgspec.Meta(ge=0, description="bytes")] = 256 * 1024 * 1024
 
 
 class Postgres(Section, frozen=True, kw_only=True):
@@ -29,6 +43,7 @@ class Postgres(Section, frozen=True, kw_only=True):
     # In which what is sent again, having had no answer, is not stored again; 0 is never.
     deduplication_window: Annotated[float, msgspec.Meta(ge=0, description="seconds")] = 600.0
     max_in_flight_bytes: Bytes = 256 * 1024 * 1024  # of all requests from arrival to answer
+    spool: Spool = Spool()
     migrate_at_start: bool = True
     partitions_ahead: Annotated[int, msgspec.Meta(ge=1, le=366, description="days")] = 7
     text_index: bool = True  # of the days that are over, for searches; as large as 2/3 of them
@@ -40,3 +55,15 @@ class Postgres(Section, frozen=True, kw_only=True):
     def embedded(self) -> bool:
         """Whether the database is the server of our own in `data_folder`."""
         return self.dsn == EMBEDDED
+
+    @property
+    def spool_file(self) -> Path:
+        """The file of the spool: one for each database, for what waits is for that one."""
+        given = urlsplit(self.dsn)
+        query = dict(parse_qsl(given.query))
+        host = given.netloc.rpartition("@")[2] or query.get("host", "")
+        name = given.path.strip("/") or query.get("dbname", "")
+        if self.embedded:
+            host, name = str(Path(self.data_folder).resolve()), EMBEDDED
+        told = hashlib.sha256(f"{host}/{name}".encode()).hexdigest()[:8]
+        return Path(self.spool.folder) / f"{Path(name).name}-{told}.sqlite3"

@@ -31,11 +31,11 @@ def test_c31_what_was_acknowledged_survives_the_collector(start, database, how):
 
 def test_c36_a_database_that_is_killed_is_503_and_loses_nothing(start, tmp_path):
     """
-    C36, C43: while Postgres is dead senders get 503, and what was acknowledged before is there
-    when the collector starts again; the embedded server recovers by itself.
+    C36, C43: without a spool senders get 503 while Postgres is dead, and what was acknowledged
+    before is there when the collector starts again; the embedded server recovers by itself.
     """
     folder = tmp_path / "postgres"
-    settings = f'dsn: embedded, data_folder: "{folder}"'
+    settings = f'dsn: embedded, data_folder: "{folder}", spool: {{enabled: false}}'
     collector = start(settings)
     sender = Sender(collector.native)
     time.sleep(0.7)
