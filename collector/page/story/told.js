@@ -65,7 +65,8 @@ export function Told({ kind, id, state, found, story }) {
     columns: (columns) => set({ cols: columnsText(columns, firstColumns()) }),
     filter: (added) => go("explorer", { q: narrowed(search, added), ...span(story) }),
   };
-  const explorer = link("explorer", { q: filtered(search, state.level, lanes.find(({ key }) => key === state.lane)), ...span(story) });
+  const chosen = lanes.find(({ key }) => key === state.lane);
+  const explorer = link("explorer", { q: filtered(search, state.level, chosen), ...span(story) });
   const nextError = (by_) => () => {
     const errors = rows.filter(failing);
     const from = rows[cursor] ? entries.indexOf(rows[cursor]) : by_ > 0 ? -1 : entries.length;
@@ -118,7 +119,7 @@ export function Told({ kind, id, state, found, story }) {
     <${Timeline} lanes=${lanes} story=${story} view=${view} lane=${state.lane} selected=${rows[cursor] ?? null}
       onLane=${to.lane} onZoom=${to.zoom} onPick=${to.pick} />
     <section class="records" aria-label="Records" ref=${list} style=${{ "--height": `${height}px` }}>
-      <${Tools} state=${state} by=${by} known=${known} rows=${rows} count=${entries.length} tail=${found.tail}
+      <${Tools} state=${state} by=${by} known=${known} lane=${chosen ? [chosen.name, chosen.about].filter(Boolean).join(" · ") : state.lane} rows=${rows} count=${entries.length} tail=${found.tail}
         toggles=${toggles} search=${{ q: search }} onColumns=${to.columns} onSet=${set} />
       ${rows.length ? html`<${Table} handle=${table} results=${results} state=${state} cursor=${cursor} cells=${cells} known=${common}
           onOpen=${to.open} onColumns=${to.columns} onFilter=${to.filter} />`

@@ -11,15 +11,15 @@ import { firstColumns } from "./state.js";
 const LEVELS = [["", "All levels"], ["info", "Info and worse"], ["warning", "Warning and worse"], ["error", "Errors only"]];
 const LANES = [["service", "Services"], ["stage", "Stages"], ["span", "Spans"]];
 
-/** Props: the `state`, `by` what lanes are, `known` ({ services, stages, spans }), and what to call. */
-export function Tools({ state, by, known, rows, count, tail, toggles, search, onColumns, onSet }) {
+/** Props: the `state`, `by` what lanes are, the `lane` that is chosen in words, `known` ({ services, stages, spans }), and what to call. */
+export function Tools({ state, by, known, lane, rows, count, tail, toggles, search, onColumns, onSet }) {
   const lanes = LANES.filter(([name]) => name === "service" || known[`${name}s`] > 0);
   return html`<div class="toolbar" role="toolbar" aria-label="Story">
     ${lanes.length > 1 && html`<span class="choices" role="group" aria-label="Lanes by">${lanes.map(([name, title]) => html`
       <button type="button" aria-pressed=${by === name} onClick=${() => onSet({ by: name, lane: null })}>${title}</button>`)}</span>`}
     <select aria-label="Level" value=${state.level} onChange=${(event) => onSet({ level: event.target.value })}>
       ${LEVELS.map(([value, name]) => html`<option value=${value} selected=${value === state.level}>${name}</option>`)}</select>
-    ${state.lane && html`<${Taken} name=${line(state.lane, 40)} what="lane" onSet=${() => onSet({ lane: null })} />`}
+    ${state.lane && html`<${Taken} name=${line(lane, 40)} what="lane" onSet=${() => onSet({ lane: null })} />`}
     ${state.zoom && html`<${Taken} name=${`${duration(Math.max(0, state.zoom.from))} – ${duration(Math.max(0, state.zoom.to))}`} what="span of time"
       onSet=${() => onSet({ zoom: null })} />`}
     <span class="faint" role="status">${rows.length === count ? counted(count) : `${counted(rows.length)} of ${counted(count)}`} records</span>
