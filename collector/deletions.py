@@ -13,6 +13,8 @@ import structlog
 
 from collector import telemetry
 from collector.housekeeping import Chore
+from storage import audit
+from storage.audit import LOCAL, Origin
 from storage.deletion import Actor
 from storage.expiry import Busy, Expiry
 
@@ -35,6 +37,16 @@ def actor(command: str) -> Actor:
     except (OSError, KeyError):  # nobody of that number is known here, as in many a container
         user = str(os.getuid())
     return Actor(who=f"{user}@{socket.gethostname()}", command=command)
+
+
+async def note(pool: Pool, command: str) -> None:
+    """Write down what we have been told, before it is done."""
+    await audit.write(pool, local(), command)
+
+
+def local() -> Origin:
+    """Give who we are, as the audit has it."""
+    return Origin(LOCAL, actor("").who)
 
 
 def expiring(pool: Pool, policy: Policy) -> Chore:

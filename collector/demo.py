@@ -16,6 +16,7 @@ import msgspec
 
 from collector.demo_events import Story
 from collector.demo_senders import NATIVE_PATH, OTLP_PATH, Post, posts
+from collector.terminal.client import add_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="http://127.0.0.1:4318",
         help="the collector's OTLP receiver (default: %(default)s)",
     )
+    add_key(parser)
     parser.add_argument(
         "--seed", type=int, metavar="N", help="tell the same story again (default: a new story)"
     )
@@ -91,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
     urls = (arguments.url.rstrip("/"), arguments.otlp_url.rstrip("/"))
     events = itertools.islice(story.events(), arguments.count or None)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_send(events, sent, urls, arguments.rate))
+        asyncio.run(_send(events, sent, urls, arguments.rate, arguments.key))
     _tell(sent.told())
     for line in where_to_look(story.jobs, urls[0]):
         print(line)  # noqa: T201
@@ -108,10 +110,12 @@ def where_to_look(jobs: list[Job], url: str) -> Iterator[str]:
     yield f"  curl '{url}/api/v1/logs/query?level=error&limit=5'"
 
 
-async def _send(events: Iterator[Event], sent: Sent, urls: tuple[str, str], rate: int) -> None:
+async def _send(
+    events: Iterator[Event], sent: Sent, urls: tuple[str, str], rate: int, key: str
+) -> None:
     start = told = time.monotonic()
     since_ns, taken = time.time_ns(), 0
-    headers = {"User-Agent": USER_AGENT}
+    headers = {"User-Agent": USER_AGENT} | ({"Authorization": f"Bearer {key}"} if key else {})
     async with aiohttp.ClientSession(timeout=ANSWER_TIMEOUT, headers=headers) as session:
         while True:
             due = int((time.monotonic() - start) * rate) + 1 - taken

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -105,14 +105,10 @@ class Known:
 
 @asynccontextmanager
 async def knowing(pool: Pool) -> AsyncIterator[Known]:
-    """
-    The keys, kept up to date inside the block.
-
-    Raises:
-        Unavailable: the database cannot be reached at the start.
-    """
+    """The keys, kept up to date inside the block; where they can't be read yet, nobody has one."""
     known = Known(pool)
-    await known.read()
+    with suppress(Unavailable):  # then they are read as soon as they can be
+        await known.read()
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(known.run(), name="keys")
         try:

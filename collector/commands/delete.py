@@ -97,6 +97,7 @@ async def _show(pool: Pool, wanted: Wanted) -> None:
 async def _delete(pool: Pool, wanted: Wanted) -> None:
     actor = deletions.actor(f"delete --{wanted.kind} {wanted.id}")
     now = dt.datetime.now(dt.UTC)
+    await deletions.note(pool, actor.command)
     done = await deletion.delete(pool, wanted.search, actor, now=now, reason=str(wanted))
     for each in done:
         _say(f"{each.place}: delete {each.records:,} records")

@@ -70,6 +70,8 @@ def _apply(arguments: argparse.Namespace, policy: Policy | None, command: str) -
     async def apply(dsn: str) -> None:
         async with database.connected(dsn, size=1) as pool:
             now = dt.datetime.now(dt.UTC)
+            if not arguments.dry_run:
+                await deletions.note(pool, command)
             await expiry.apply(pool, now, report.add, dry_run=arguments.dry_run)
 
     try:

@@ -16,7 +16,6 @@ from collector.terminal.commands import terminal
 from collector.terminal.tables import table
 from storage import access_keys, audit, database, restriction
 from storage.access_keys import SCOPES, Wanted
-from storage.audit import LOCAL, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -137,7 +136,7 @@ async def _create(arguments: argparse.Namespace, pool: Pool) -> None:
     )
     if (wanted.services or wanted.envs) and "query" in scopes:
         await restriction.prepare(pool)
-    token = await access_keys.create(pool, wanted, _by())
+    token = await access_keys.create(pool, wanted, deletions.local())
     _show(token)
 
 
@@ -145,7 +144,7 @@ async def _rotate(arguments: argparse.Namespace, pool: Pool) -> None:
     token = await access_keys.rotate(
         pool,
         arguments.name,
-        _by(),
+        deletions.local(),
         keep=arguments.keep,
         expires_at=_end(arguments.expires),
     )
@@ -153,7 +152,7 @@ async def _rotate(arguments: argparse.Namespace, pool: Pool) -> None:
 
 
 async def _revoke(arguments: argparse.Namespace, pool: Pool) -> None:
-    await access_keys.revoke(pool, arguments.name, _by())
+    await access_keys.revoke(pool, arguments.name, deletions.local())
 
 
 async def _list(arguments: argparse.Namespace, pool: Pool) -> None:
@@ -198,10 +197,6 @@ async def _audit(arguments: argparse.Namespace, pool: Pool) -> None:
 
 def _end(span: dt.timedelta | None) -> dt.datetime | None:
     return None if span is None else dt.datetime.now(dt.UTC) + span
-
-
-def _by() -> Origin:
-    return Origin(LOCAL, deletions.actor("").who)
 
 
 def _day(time: dt.datetime) -> str:

@@ -46,10 +46,10 @@ BUILT_IN = {
             re.compile(
                 rf"{_WORD}(?:A[KS]IA[0-9A-Z]{{16}}|gh[pousr]_\w{{36,255}}|github_pat_\w{{36,255}}"
                 r"|xox[abeoprs]-[\w-]{10,255}|[sr]k_live_\w{16,255}|sk-[\w-]{20,255}"
-                r"|AIza[\w-]{35}|glpat-[\w-]{20,255})",
+                r"|AIza[\w-]{35}|glpat-[\w-]{20,255}|pxc_[0-9a-f]{64})",
                 re.ASCII,
             ),
-            ("IA", "gh", "git", "xox", "k_live_", "sk-", "glpat-"),
+            ("IA", "gh", "git", "xox", "k_live_", "sk-", "glpat-", "pxc_"),
         ),
         Pattern(
             "private_key",

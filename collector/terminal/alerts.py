@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _alerts(arguments: argparse.Namespace) -> None:
     method, path, parameters = _asked(arguments)
-    found = Client(arguments.url, ALERTS).ask(method, *path, parameters=parameters)
+    found = Client.of(arguments, ALERTS).ask(method, *path, parameters=parameters)
     if arguments.json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
         return

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import IO
 
-VARIABLE = "PIXSIM_COLLECTOR_URL"
+VARIABLE, KEY = "PIXSIM_COLLECTOR_URL", "PIXSIM_COLLECTOR_KEY"
 DEFAULT_URL = "http://127.0.0.1:8001"
 TIMEOUT = 60.0  # seconds without a byte; the collector gives up on a question well before
 PREFIX = "/api/v1/logs"
@@ -32,11 +32,17 @@ class Refused(Failed):
 
 
 class Client:
-    """Asks the collector at one URL for what is below *prefix*."""
+    """Asks the collector at one URL for what is below *prefix*, with a key where it wants one."""
 
-    def __init__(self, url: str, prefix: str = PREFIX) -> None:
+    def __init__(self, url: str, prefix: str = PREFIX, *, key: str = "") -> None:
         self.url = url.rstrip("/")
         self._prefix = prefix
+        self._key = key
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace, prefix: str = PREFIX) -> Client:
+        """Give the client that the options of `add_url` mean."""
+        return cls(arguments.url, prefix, key=arguments.key)
 
     def get(self, *path: str, parameters: Sequence[tuple[str, object]] = ()) -> Any:
         """
@@ -73,6 +79,8 @@ class Client:
         request = urllib.request.Request(  # noqa: S310  checked above
             f"{self.url}{where}?{urlencode(given)}", method=method
         )
+        if self._key:  # which is for this collector, wherever it may send us
+            request.add_unredirected_header("Authorization", f"Bearer {self._key}")
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
                 yield answer
@@ -92,6 +100,16 @@ def add_url(parser: argparse.ArgumentParser) -> None:
         "--url",
         default=os.environ.get(VARIABLE, DEFAULT_URL),
         help=f"the collector's query API (default: ${VARIABLE}, else {DEFAULT_URL})",
+    )
+    add_key(parser)
+
+
+def add_key(parser: argparse.ArgumentParser) -> None:
+    """Let the user give a key; others of the machine don't see it in the environment."""
+    parser.add_argument(
+        "--key",
+        default=os.environ.get(KEY, ""),
+        help=f"by which the collector knows who asks, where it wants to (better: ${KEY})",
     )
 
 

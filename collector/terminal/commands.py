@@ -84,7 +84,7 @@ def searched(arguments: argparse.Namespace) -> list[tuple[str, object]]:
 
 
 def _query(arguments: argparse.Namespace) -> None:
-    entries = list(_newest(Client(arguments.url), searched(arguments), arguments.limit))
+    entries = list(_newest(Client.of(arguments), searched(arguments), arguments.limit))
     entries.reverse()
     if arguments.json:
         _print_json(entries)
@@ -114,7 +114,7 @@ def _newest(
 
 def _trace(arguments: argparse.Namespace) -> None:
     expand = "trace" if arguments.expand and arguments.kind != "trace" else None
-    found = Client(arguments.url).get(
+    found = Client.of(arguments).get(
         "trace", arguments.kind, arguments.id, parameters=[("expand", expand)]
     )
     if arguments.json:

@@ -65,7 +65,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _fetch(arguments: argparse.Namespace, file: IO[bytes]) -> None:
     """Write the export to *file*, with its progress on stderr where that is a terminal."""
-    client = Client(arguments.url)
+    client = Client.of(arguments)
     search = searched(arguments)
     asked = [*search, ("format", arguments.format), ("limit", arguments.limit)]
     end = End()

@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _forward(arguments: argparse.Namespace) -> None:
     method, path, parameters = _asked(arguments)
-    found = Client(arguments.url, FORWARDERS).ask(method, *path, parameters=parameters)
+    found = Client.of(arguments, FORWARDERS).ask(method, *path, parameters=parameters)
     if arguments.json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
         return

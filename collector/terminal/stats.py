@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _stats(arguments: argparse.Namespace) -> None:
-    found = Client(arguments.url).get(
+    found = Client.of(arguments).get(
         "stats",
         parameters=[
             *searched(arguments),

@@ -63,7 +63,7 @@ def _tail(arguments: argparse.Namespace) -> None:
         def show(data: bytes) -> None:
             console.print(line(msgspec.json.decode(data)))
 
-    tail = Tail(Client(arguments.url), arguments.search, arguments.since or arguments.position)
+    tail = Tail(Client.of(arguments), arguments.search, arguments.since or arguments.position)
     try:
         for data in tail.records():
             show(data)

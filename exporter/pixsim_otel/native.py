@@ -6,7 +6,8 @@ A record is one flat object of the keys that services have always sent: ``event`
 its resource no more is told than these say. An exception's traceback is ``exception``; its
 type and message are ``error_type`` and ``error``, where the record has none of its own.
 
-The URL comes from PIXSIM_LOG_INGESTION_URL. Bodies are compressed only where
+The URL comes from PIXSIM_LOG_INGESTION_URL, and the collector's key, where it wants one, from
+PIXSIM_LOG_INGESTION_KEY. Bodies are compressed only where
 PIXSIM_LOG_INGESTION_COMPRESSION is ``gzip``, for the older backends cannot read that.
 """
 
@@ -80,10 +81,11 @@ class PixsimLogExporter(SendingExporter):
         compression: str | None = None,  # "gzip" or "none"
     ) -> None:
         super().__init__(timeout)
+        key = os.environ.get("PIXSIM_LOG_INGESTION_KEY", "").strip()
         chosen = compression or os.environ.get("PIXSIM_LOG_INGESTION_COMPRESSION", "")
         self._session = Session(
             url or os.environ.get("PIXSIM_LOG_INGESTION_URL", "").strip(),
-            headers=headers,
+            headers={**({"X-API-Key": key} if key else {}), **(headers or {})},
             timeout=timeout,
             compress=chosen.strip().lower() == "gzip",
         )

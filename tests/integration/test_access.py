@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import json
+import re
 
 import aiohttp
 import pytest
 from google.rpc import status_pb2
 
-from collector import telemetry
+from collector import cli, telemetry
 from collector.access import known as known_keys
 from collector.access import sessions
 from storage import access_keys, audit
@@ -305,3 +307,45 @@ async def test_session(database, pool, keys):
 def _bare(client):
     """A client without cookies of its own."""
     return aiohttp.ClientSession(client._base_url, cookie_jar=aiohttp.DummyCookieJar())
+
+
+def test_commands(database, tmp_path, monkeypatch, capsys):
+    """
+    `keys` makes, shows, replaces and revokes keys without a collector, each shown once; `audit`
+    tells of it; what can't be is a line.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setenv("LOGNAME", "somebody")
+
+    def run(*arguments):
+        code = cli.main(arguments)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    limits = ("--service", "worker", "--env", "prod", "--expires", "90d")
+    _, made, _ = run("keys", "create", "a", "--scope", "ingest", "--scope", "query", *limits)
+    _, listed, _ = run("keys", "list")
+    _, as_json, _ = run("keys", "list", "--json")
+    code, _, error = run("keys", "create", "a", "--scope", "query")
+    _, rotated, _ = run("keys", "rotate", "a", "--keep", "1h")
+    assert (0, "", "") == run("keys", "revoke", "a")
+    assert 2 == run("keys", "revoke", "a")[0]
+    _, after, _ = run("keys", "list")
+    _, told, _ = run("audit", "--json")
+
+    assert re.fullmatch(r"pxc_[0-9a-f]{64}\n", made)
+    assert re.fullmatch(r"pxc_[0-9a-f]{64}\n", rotated)
+    assert made != rotated
+    assert re.search(
+        r"^a +ingest, query +worker +prod +\S+ \S+ +never +until ", listed, re.MULTILINE
+    )
+    assert ["worker"] == json.loads(as_json)["services"]
+    for secret in (made, rotated, access_keys.digest(made.strip()).hex()):
+        assert secret.strip() not in listed + as_json + after + told
+    assert (2, "pixsim-collector: there is a key a already; rotate or revoke it\n") == (code, error)
+    assert "revoked" in after
+    assert ["keys revoke", "keys rotate", "keys create"] == [
+        json.loads(line)["action"] for line in told.splitlines()
+    ]
+    assert "somebody@" in told

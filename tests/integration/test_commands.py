@@ -128,6 +128,7 @@ def test_cleanup(run, sql, left):
     assert lines[-1].startswith("deleted: 4 records of 2 partitions, ")
     assert left() == "a"
     assert [("cleanup --days 4",)] == sql("SELECT DISTINCT command FROM log_deletions")
+    assert [("local", "cleanup --days 4")] == sql("SELECT who, action FROM audit_log")
 
 
 @pytest.mark.parametrize(

@@ -159,8 +159,9 @@ def test_one_request(exporter, recorder):
 
 def test_settings(recorder, monkeypatch):
     """
-    URL and compression come from the environment.
+    URL, compression and key come from the environment.
     """
+    monkeypatch.setenv("PIXSIM_LOG_INGESTION_KEY", "pxc_1")
     monkeypatch.setenv("PIXSIM_LOG_INGESTION_URL", f"{recorder.url}/here")
     monkeypatch.setenv("PIXSIM_LOG_INGESTION_COMPRESSION", "gzip")
     exporter = PixsimLogExporter()
@@ -169,6 +170,7 @@ def test_settings(recorder, monkeypatch):
     (request,) = recorder.requests
 
     assert ("/here", "gzip") == (request.path, request.headers["content-encoding"])
+    assert "pxc_1" == request.headers["x-api-key"]
 
 
 def test_no_url(monkeypatch):

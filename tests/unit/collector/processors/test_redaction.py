@@ -49,6 +49,15 @@ def whole(found):
     return msgspec.json.encode(msgspec.to_builtins(found, enc_hook=str)).decode()
 
 
+def test_our_own_keys():
+    """
+    A key of a collector is one of the keys that go.
+    """
+    found = redacted(record(msg=f"sent pxc_{'0a' * 32}")).records[0]
+
+    assert "sent ***" == found.msg
+
+
 @pytest.mark.parametrize("name", SECRETS)
 def test_each_pattern_finds_its_own(name):
     """
