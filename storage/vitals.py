@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -12,6 +12,8 @@ from storage.layout import TOTAL_SIZE, WHOLE, hypertable
 
 if TYPE_CHECKING:
     import asyncpg
+
+    from storage.reader import Reader
 
 TIMEOUT = 10.0  # seconds for all of it
 # Rows of days that have no partition: there should be none but those of odd times.
@@ -30,6 +32,23 @@ SELECT pg_database_size(current_database()),
     current_setting('max_connections')::integer
 """
 DAYS = f"SELECT count(*), max(start::timestamptz) FROM ({WHOLE}) p"
+
+
+# What there is beside the records, of which each may fail alone.
+PARTS = """
+SELECT 'forwarder' AS kind, name, state FROM destinations
+UNION ALL SELECT 'alert', name, CASE WHEN error IS NULL THEN 'running' ELSE 'failing' END
+FROM alert_rules
+ORDER BY kind DESC, name LIMIT 1000
+"""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A destination or a rule of alerts, and how it is."""
+
+    kind: Literal["forwarder", "alert"]
+    name: str
+    state: str
 
 
 class Vitals(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +76,12 @@ async def vitals(pool: asyncpg.Pool, now: dt.datetime) -> Vitals:
         async with pool.acquire(timeout=TIMEOUT) as connection, connection.transaction():
             await connection.execute(f"SET LOCAL statement_timeout = {int(TIMEOUT * 1000)}")
             return await _looked(connection, now)
+
+
+async def parts(reader: Reader) -> list[Part]:
+    """Give what may fail beside the records; quickly, for probes."""
+    async with reader.owning() as connection:
+        return [Part(*row) for row in await connection.fetch(PARTS)]
 
 
 async def _looked(connection: Any, now: dt.datetime) -> Vitals:

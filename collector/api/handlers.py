@@ -17,6 +17,7 @@ from collector.api import (
     openapi,
     pages,
     parameters,
+    readiness,
     saved,
     searches,
     session,
@@ -32,7 +33,6 @@ from collector.api.shapes import (
     FieldValues,
     Health,
     KnownFields,
-    Ready,
 )
 from collector.errors import BadRequest
 from collector.search import completion
@@ -189,16 +189,8 @@ class Answers(msgspec.Struct, frozen=True):
         return answered(Health(status="healthy", database="connected"))
 
     async def ready(self, _: web.Request) -> web.Response:
-        """Answer 503 while nothing could be taken in."""
-        fallback = self.reader.fallback
-        try:
-            await self.reader.ping(timeout=self.config.probe_timeout)
-        except Unavailable:
-            if fallback is None:
-                raise
-            await fallback.check()
-            return answered(Ready(status="spooling"))
-        return answered(Ready(status="spooling" if fallback and fallback.away else "ready"))
+        """Answer with the components, and 503 while nothing could be taken in."""
+        return await readiness.answer(self.reader, self.config.probe_timeout)
 
 
 async def metrics(request: web.Request) -> web.Response:

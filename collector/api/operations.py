@@ -8,7 +8,7 @@ import msgspec
 
 from collector.access.needs import ADMIN, METRICS, OPEN, READ, READ_ALL, SEND, Needs
 from collector.api import alerts_shapes as a
-from collector.api import audit, operator, operator_shapes, session
+from collector.api import audit, operator, operator_shapes, readiness, session
 from collector.api import context as c
 from collector.api import forwarders_shapes as f
 from collector.api import otlp_shapes as o
@@ -437,7 +437,7 @@ OPERATIONS = (
         path="/ready",
         needs=OPEN,
         summary="Whether requests can be served",
-        answer=s.Ready,
+        answer=readiness.Ready,
         failures={503: "the database is away"},
     ),
     Operation(

@@ -86,12 +86,6 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     providers: list[str] = []
 
 
-class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """The collector takes requests; while it is spooling they are stored later."""
-
-    status: Literal["ready", "spooling"] = "ready"
-
-
 class Detail(msgspec.Struct, frozen=True, kw_only=True):
     """One thing wrong with a request, and where."""
 

@@ -345,7 +345,24 @@ async def test_probes(pool, get):
     health = {"status": "healthy", "database": "connected", "redis": None, "providers": []}
 
     assert health == await get(URL("/health"))
-    assert {"status": "ready"} == await get(URL("/ready"))
+    database = {"name": "database", "state": "ready", "reason": None}
+    assert {"status": "ready", "components": [database]} == await get(URL("/ready"))
+
+
+async def test_ready_names_the_components(pool, get):
+    """
+    A destination that is stopped and a rule that fails are named, and the collector is ready.
+    """
+    await pool.execute(
+        "INSERT INTO destinations (name, position, state) VALUES ('a', '', 'stopped')"
+    )
+    await pool.execute("INSERT INTO alert_rules (name, definition, error) VALUES ('b', '', 'no')")
+    found = await get(URL("/ready"))
+
+    assert "ready" == found["status"]
+    assert [("forwarder a", "stopped"), ("alert b", "failing")] == [
+        (each["name"], each["state"]) for each in found["components"][1:]
+    ]
 
 
 async def test_probes_without_database(pool):
@@ -358,11 +375,14 @@ async def test_probes_without_database(pool):
             health = response.status, (await response.json())["status"]
         async with client.get("/ready") as response:
             ready = response.status, response.headers["Retry-After"]
+            told = await response.json()
         async with client.get(f"{LOGS}/query") as response:
             query = response.status
 
     assert (200, "degraded") == health
     assert (503, "1") == ready
+    assert ("not ready", "away") == (told["status"], told["components"][0]["state"])
+    assert told["detail"].startswith("database: ")
     assert query == 503
 
 

@@ -7,7 +7,16 @@ import re
 import msgspec
 import pytest
 
-from collector.api import alerts, audit, forwarders, handlers, openapi, pages, parameters
+from collector.api import (
+    alerts,
+    audit,
+    forwarders,
+    handlers,
+    openapi,
+    operator,
+    pages,
+    parameters,
+)
 from collector.api.operations import OPERATIONS
 from collector.tail import handlers as tail
 from storage.entries import Entry
@@ -23,6 +32,7 @@ def test_every_route_is_described():
         *forwarders.routes(None, None, ()),
         *alerts.routes(None, (), None),
         *audit.routes(None),
+        *operator.routes(None, None, None),
         *tail.routes(None, 1, None),
     ]
     routes = {(route.method.lower(), re.sub(r":[^{}]+}", "}", route.path)) for route in offered}
