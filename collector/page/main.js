@@ -4,6 +4,7 @@ import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { html } from "./html.js";
 import * as keyboard from "./keyboard.js";
+import { isOut, Login, useSession, Who } from "./login.js";
 import { Notices } from "./notices.js";
 import * as router from "./router.js";
 import { apply, nextTheme, setTheme, useTheme } from "./theme.js";
@@ -16,6 +17,7 @@ function Page() {
   const { view, params } = router.useAddress();
   const theme = useTheme();
   const [keys, showKeys] = useState(false);
+  const [session, sign] = useSession();
   const shown = VIEWS.find(({ name }) => name === view);
   useEffect(() => {
     const what = [params.q, [shown?.title ?? "Not found", params.id].filter(Boolean).join(" "), "pixsim-collector"];
@@ -34,16 +36,17 @@ function Page() {
         <svg viewBox="0 0 16 16" aria-hidden="true"><path d="M3 4.5h10M3 8h6M3 11.5h8" /></svg>
         <span>pixsim-collector</span></a>
       <nav aria-label="Views">${VIEWS.filter(({ label }) => label).map(({ name, label }) => html`
-        <a href=${router.link(name)} aria-current=${name === view ? "page" : undefined}>${label}</a>`)}
+        <a href=${router.link(name)} aria-current=${[view, shown?.under].includes(name) ? "page" : undefined}>${label}</a>`)}
       </nav>
       <span class="gap"></span>
+      <${Who} session=${session} onOut=${sign} />
       <a class="quiet" href="docs">API</a>
       <button type="button" class="quiet" onClick=${turn} title="Theme: ${theme} (T)"
         aria-label="Theme: ${theme}">${THEME_SIGNS[theme]}</button>
       <button type="button" class="quiet" onClick=${() => showKeys(true)} title="Keyboard (?)"
         aria-label="Keyboard">?</button>
     </header>
-    <main>${shown
+    <main>${isOut(session) ? html`<${Login} onDone=${sign} />` : shown
       ? html`<${shown.component} key=${view} params=${params} />`
       : html`<p class="message">There is no view “${view}”. <a href="./">To the logs</a></p>`}</main>
     <${Notices} />

@@ -2,7 +2,7 @@
  * The views of the page, in the order of its navigation.
  *
  * A view is a component that is given `params`, those of the address. One that is only linked to
- * has no `label`. `key` goes to it.
+ * has no `label`, and stands `under` another. `key` goes to it.
  */
 
 import { Explorer } from "./explorer/view.js";
@@ -12,9 +12,9 @@ import { Overview } from "./overview/view.js";
 
 export const VIEWS = [
   { name: "explorer", label: "Logs", title: "Logs", key: "1", component: Explorer },
-  { name: "job", title: "Job", component: Job },
-  { name: "request", title: "Request", component: Request },
-  { name: "trace", title: "Trace", component: Trace },
   { name: "overview", label: "Overview", title: "Overview", key: "2", component: Overview },
   { name: "operations", label: "Operations", title: "Operations", key: "3", component: Operations },
+  { name: "job", label: "Stories", title: "Job", key: "4", component: Job },
+  { name: "request", under: "job", title: "Request", component: Request },
+  { name: "trace", under: "job", title: "Trace", component: Trace },
 ];

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import requests
 from playwright.async_api import async_playwright
@@ -33,9 +34,21 @@ VIEWS = {
     "columns": "?cols=timestamp,level,service,job_id,provider_id,duration_ms,msg&q=duration_ms>5000",
     "nothing": "?q=service:nobody",
     "mistake": "?q=servcie:worker level>=warning",
+    # With ids of records that these searches find.
+    "job": "?view=job&id={failed.job_id}",
+    "job-traces": "?view=job&id={retried.job_id}&expand=trace&by=service",
+    "request": "?view=request&id={asked.request_id}",
+    "trace": "?view=trace&id={retried.trace_id}",
+    "no-job": "?view=job&id=1",
+}
+FOUND = {
+    "failed": "stage:retry:decision level:error",
+    "retried": "stage:provider:complete attempt:2",
+    "asked": "service:worker stage:pipeline:start",
 }
 LOADED = """
-() => document.querySelector('.legend b, .mistake') && !document.querySelector('[aria-busy=true]')
+() => document.querySelector('.legend b, .mistake, .facts, .message')
+    && !document.querySelector('[aria-busy=true]')
 """
 OPEN = {"errors"}  # views in which a record is open
 
@@ -45,7 +58,9 @@ def send(collector):
     chance = random.Random(4)
     # What a browser sends has no time but that of its arrival.
     events = (
-        each for each in Story(random.Random(11), rate=1).events() if SERVICES[each.service] != BROWSER
+        each
+        for each in Story(random.Random(11), rate=1).events()
+        if SERVICES[each.service] != BROWSER
     )
     now = time.time_ns()
     for minute in range(MINUTES, 0, -1):
@@ -57,8 +72,19 @@ def send(collector):
             requests.post(url, data=post.body, headers=headers, timeout=30).raise_for_status()
 
 
+def records(collector):
+    """Find a record for each search, by the name that views have for it."""
+    for name, q in FOUND.items():
+        question = {"q": q, "last": "40m", "limit": 1}
+        answer = requests.get(
+            f"{collector.native}/api/v1/logs/query", params=question, timeout=30
+        ).json()
+        yield name, SimpleNamespace(**answer["logs"][0])
+
+
 async def shoot(collector, folder):
     """Take the pictures."""
+    found = dict(records(collector))
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for (name, query), theme, size in itertools.product(
@@ -68,7 +94,7 @@ async def shoot(collector, folder):
             page = await browser.new_page(
                 viewport={"width": width, "height": height}, color_scheme=theme
             )
-            await page.goto(f"{collector.native}/{query}")
+            await page.goto(f"{collector.native}/{query.format(**found)}")
             await page.wait_for_function(LOADED)
             if name in OPEN:
                 await page.locator(".row").nth(1).click()
