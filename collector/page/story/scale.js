@@ -27,13 +27,13 @@ export function ticks({ from, to, width }, start) {
   return found;
 }
 
-/** What has passed, as exact as *step*: "0", "250 ms", "1.5 s", "2:30", "1:00:00", "3 d". */
+/** What has passed, as exact as *step*: "0", "20 ms", "1.5 s", "2:30", "1:00:00", "3 d". */
 function passed(ms, step) {
   const sign = ms < 0 ? "−" : "";
   const size = Math.abs(ms);
   if (size === 0) return "0";
   if (step >= 86_400_000) return `${sign}${size / 86_400_000} d`;
-  if (size < 1_000) return `${sign}${size} ms`;
+  if (size < 1_000 && step < 100) return `${sign}${size} ms`;
   if (size < 60_000) return `${sign}${size / 1_000} s`;
   const seconds = step < 1_000 ? (size / 1_000) % 60 : Math.floor(size / 1_000) % 60;
   const rest = step < 1_000 ? seconds.toFixed(3).replace(/0+$/, "").replace(/\.$/, "") : String(seconds);
