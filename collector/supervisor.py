@@ -98,7 +98,7 @@ async def _database(config: Config) -> AsyncIterator[str]:
     with ExitStack() as stack:
         dsn, spools = postgres.dsn, False
         if postgres.embedded:
-            dsn = stack.enter_context(embedded.running(Path(postgres.data_folder)))
+            dsn = stack.enter_context(embedded.kept(Path(postgres.data_folder)))
             log.info("embedded_postgres_started", dsn=dsn)
         elif postgres.spool.enabled:
             spools = not await database.answers(dsn)

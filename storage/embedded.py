@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import threading
 import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from storage.errors import StorageError
 
@@ -24,11 +27,28 @@ checkpoint_timeout = '15min'
 wal_compression = 'off'         # pglz, all that the wheel has, costs more than a third of the CPU
 max_connections = 200           # eleven workers' and more; see docs/scaling.md
 """
+WATCHED = 0.2  # seconds between two looks whether the server lives
 START_TIMEOUT = 120.0  # seconds; after a kill the server first replays its log
+
+log = structlog.get_logger()
 
 
 class NotInstalled(StorageError):
     """The embedded server is an optional part that is not installed."""
+
+
+@contextlib.contextmanager
+def kept(folder: Path) -> Iterator[str]:
+    """Run a server as `running` does, and start it again whenever it dies."""
+    stop = threading.Event()
+    with _running(folder) as server:
+        keeping = threading.Thread(target=_keep, args=(server, stop), name="embedded postgres")
+        keeping.start()
+        try:
+            yield server.get_uri()
+        finally:
+            stop.set()
+            keeping.join()
 
 
 @contextlib.contextmanager
@@ -39,6 +59,45 @@ def running(folder: Path) -> Iterator[str]:
     The server listens on a Unix socket only. It is stopped at the end of the block, unless
     another process of ours uses it; one left over from a killed process is taken over.
     """
+    with _running(folder) as server:
+        yield server.get_uri()
+
+
+def _keep(server: Any, stop: threading.Event) -> None:
+    import psutil  # noqa: PLC0415  there is a server, so it is installed
+
+    died: float | None = None
+    while not stop.wait(WATCHED):
+        if died is None and not _lives(psutil, server):
+            log.error("embedded_postgres_died")
+            died = time.monotonic()
+        if died is not None and _start_again(psutil, server):
+            seconds = round(time.monotonic() - died, 1)
+            log.info("embedded_postgres_started_again", seconds=seconds)
+            died = None
+
+
+def _lives(psutil: Any, server: Any) -> bool:
+    process = server.get_postmaster_info().process
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _start_again(psutil: Any, server: Any) -> bool:
+    """Start a dead *server*; tell whether it runs, which a crash recovery may put off."""
+    try:
+        with server._lock:  # noqa: SLF001  the library's own, around each start
+            _forget_dead(psutil, server.pgdata)
+            server.ensure_postgres_running()
+    except Exception as exc:  # noqa: BLE001  whatever it is, such as a full disk, may be over soon
+        log.warning("embedded_postgres_does_not_start", error=_last_line(server.pgdata) or str(exc))
+        return False
+    return _lives(psutil, server)
+
+
+@contextlib.contextmanager
+def _running(folder: Path) -> Iterator[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no XDG_RUNTIME_DIR: the fallback serves as well
@@ -58,7 +117,7 @@ def running(folder: Path) -> Iterator[str]:
         server.cleanup()
         server = _started(embedded_postgres, folder)
     try:
-        yield server.get_uri()
+        yield server
     finally:
         _forget_killed_users(psutil, server)
         with contextlib.suppress(psutil.NoSuchProcess):  # somebody killed it, and it is gone
@@ -109,6 +168,11 @@ def _started(module: Any, folder: Path) -> Any:
             if time.monotonic() > end:
                 raise
         except subprocess.CalledProcessError as exc:
-            log = folder / "log"
-            tail = log.read_text(errors="replace").splitlines()[-1:] if log.exists() else []
-            raise StorageError(f"the embedded Postgres does not start: {' '.join(tail)}") from exc
+            message = f"the embedded Postgres does not start: {_last_line(folder)}"
+            raise StorageError(message) from exc
+
+
+def _last_line(folder: Path) -> str:
+    """Give the last line of the server's own log."""
+    its = folder / "log"
+    return " ".join(its.read_text(errors="replace").splitlines()[-1:]) if its.exists() else ""

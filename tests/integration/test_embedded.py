@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 
 import psutil
 import psycopg
 import pytest
 
 from storage import embedded
+from tests.postgres import made_folder
 
 
 def show(dsn, setting):
@@ -84,3 +88,30 @@ def test_it_stops_with_the_last_user_that_lives(tmp_path):
 
     assert taken_over == pid
     assert not (folder / "postmaster.pid").exists()
+
+
+def test_it_is_started_again_when_it_dies():
+    """
+    A server that is killed while it is used is started again, at the same address.
+    """
+    within = made_folder("pixsim-tests-kept-")
+    folder = within / "postgres"
+
+    def pid():
+        return int((folder / "postmaster.pid").read_text().split()[0])
+
+    with embedded.kept(folder) as dsn:
+        killed = pid()
+        os.kill(killed, signal.SIGKILL)
+        end = time.monotonic() + 60
+        while True:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+            with suppress(psycopg.OperationalError, ValueError, OSError):
+                psycopg.connect(dsn).close()
+                if pid() != killed:
+                    break
+    stopped = not (folder / "postmaster.pid").exists()
+    shutil.rmtree(within)
+
+    assert stopped
