@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from collector import configfile, demo, engine, own_log
-from collector.commands import delete, expiry, keys, store
+from collector.commands import delete, doctor, expiry, keys, store
 from collector.commands.store import PROGRAM
 from collector.config import MOST_WORKERS
 from collector.configfile import Invalid
@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     add("print-config", "show the configuration in effect, without its secrets").set_defaults(
         command=_print
     )
+    doctor.add_arguments(add("doctor", "look at all that the collector needs, and say what to do"))
     expiry.add_arguments(add("retention", "delete now what the configuration no longer keeps"))
     expiry.add_cleanup_arguments(add("cleanup", "delete all records that are older than some days"))
     delete.add_arguments(add("delete", "delete all records of one user, job or request"))

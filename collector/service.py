@@ -17,11 +17,12 @@ from collector import components, deletions, gauges, outage, telemetry
 from collector.access.guard import Guard
 from collector.access.known import knowing
 from collector.access.needs import SEND
+from collector.alerting.watch import CONNECTIONS as ALERTING
 from collector.alerting.watch import alerting
 from collector.api import Api, alerts, audit, forwarders, operations, operator
 from collector.body import InFlight
 from collector.correlation import Correlation
-from collector.forwarding.forwarders import forwarding
+from collector.forwarding.forwarders import MOST_READERS, forwarding
 from collector.forwarding.pace import Courtesy
 from collector.gauges import gauging
 from collector.housekeeping import Chore, housekeeping
@@ -34,7 +35,6 @@ from storage import (
     encoding,
     notices,
     partitions,
-    repeats,
     roll_ups,
     sealing,
     spool,
@@ -45,7 +45,7 @@ from storage.follower import Follower
 from storage.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from collector.config import Config
     from collector.control import Control
@@ -54,8 +54,11 @@ if TYPE_CHECKING:
     from collector.sockets import Balance, Sockets
 
 READERS = 8  # connections for queries
+PROBES = 1  # a connection for probes, and for the little that readers keep
+OPERATORS = 2  # connections for notices, and for what operators say
 FOLLOWERS = 3  # connections for who follows live: one reading for all, two for who is behind
 KEEPERS = 4  # connections for housekeeping
+DRAINERS = 2  # connections for what comes out of the spool
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,10 +83,12 @@ async def work(
     # The house is in order before the first request, and left to others before the last.
     async with AsyncExitStack() as requests, AsyncExitStack() as house:
         if keeps:
-            await house.enter_async_context(outage.draining(config.store, place.dsn, courtesy))
+            waiting = await house.enter_async_context(
+                outage.draining(config.store, place.dsn, courtesy)
+            )
             await house.enter_async_context(
                 outage.when_there(
-                    lambda: keeping(config, place.dsn, courtesy),
+                    lambda: keeping(config, place.dsn, courtesy, waiting),
                     spools=config.store.spool.enabled,
                 )
             )
@@ -119,11 +124,11 @@ async def collecting(
             database.reading(place.dsn, size=READERS, at_once=at_once)
         )
         probing = await stack.enter_async_context(
-            database.connected(place.dsn, size=1, at_once=at_once)
+            database.connected(place.dsn, size=PROBES, at_once=at_once)
         )
         # Notices keep one of these; the other says to destinations what an operator wants.
         telling = await stack.enter_async_context(
-            database.connected(place.dsn, size=2, at_once=at_once)
+            database.connected(place.dsn, size=OPERATORS, at_once=at_once)
         )
         board = await stack.enter_async_context(notices.running(telling))
 
@@ -140,7 +145,7 @@ async def collecting(
             writer.writing(pool, _writer_config(postgres), committed)
         )
         fallback = Fallback(log_writer.submit, spooled) if spooled else None
-        in_flight = InFlight(_share(config, place.workers))
+        in_flight = InFlight(_share(config, place.workers), postgres.max_wait)
         reader = Reader(readers, probing=probing, fallback=fallback)
         listeners = _listeners(config, (fallback or log_writer).submit, reader)
         folder = Path(postgres.data_folder) if postgres.embedded else None
@@ -190,7 +195,9 @@ async def collecting(
 
 
 @asynccontextmanager
-async def keeping(config: Config, dsn: str, courtesy: Courtesy) -> AsyncIterator[None]:
+async def keeping(
+    config: Config, dsn: str, courtesy: Courtesy, waiting: Callable[[], bool]
+) -> AsyncIterator[None]:
     """
     Keep house inside the block: do what has to be done again and again, beside requests.
 
@@ -199,7 +206,9 @@ async def keeping(config: Config, dsn: str, courtesy: Courtesy) -> AsyncIterator
     async with (
         database.connected(dsn, size=KEEPERS) as pool,
         gauging({"housekeeping": pool}),
-        housekeeping([*_chores(pool, config.store), gauges.database(pool, _folders(config.store))]),
+        housekeeping(
+            [*_chores(pool, config.store, waiting), gauges.database(pool, folders(config.store))]
+        ),
         forwarding(config.forwarders, dsn, courtesy),
         alerting(config.alerts, dsn),
     ):
@@ -216,10 +225,20 @@ def _share(config: Config, workers: int) -> int:
     return max(config.store.max_in_flight_bytes // workers, *bodies)
 
 
-def _folders(postgres: Postgres) -> list[Path]:
+def folders(postgres: Postgres) -> list[Path]:
     """Give the folders whose disks must not be full."""
     data = [Path(postgres.data_folder)] if postgres.embedded else []
     return data + ([Path(postgres.spool.folder)] if postgres.spool.enabled else [])
+
+
+def connections(config: Config) -> int:
+    """Give how many connections all processes together have to the database, at most."""
+    store, forwarders = config.store, len(config.forwarders)
+    worker = store.connections + READERS + FOLLOWERS + PROBES + OPERATORS
+    keeper = KEEPERS + DRAINERS * store.spool.enabled
+    keeper += forwarders + 2 + min(MOST_READERS, forwarders + 1) if forwarders else 0
+    keeper += ALERTING * bool(config.alerts.rules)
+    return config.workers * worker + keeper
 
 
 def _writer_config(postgres: Postgres) -> writer.WriterConfig:
@@ -260,7 +279,7 @@ def _listeners(config: Config, write: Submit, reader: Reader) -> list[Listener]:
     return receivers + extensions
 
 
-def _chores(pool: database.Pool, postgres: Postgres) -> list[Chore]:
+def _chores(pool: database.Pool, postgres: Postgres, waiting: Callable[[], bool]) -> list[Chore]:
     async def maintain() -> list[str]:
         today = dt.datetime.now(dt.UTC).date()
         return await partitions.maintain(pool, today, ahead=postgres.partitions_ahead)
@@ -270,15 +289,14 @@ def _chores(pool: database.Pool, postgres: Postgres) -> list[Chore]:
     async def seal() -> list[str]:
         return await sealer.seal(dt.datetime.now(dt.UTC))
 
-    async def forget() -> list[str]:
-        return await repeats.forget(pool, postgres.deduplication_window)
+    forgetting = outage.Forgetting(pool, postgres.deduplication_window, waiting)
 
     return [
         # Without it rows go to the default partition meanwhile.
         Chore(name="partitions", interval=600, do=maintain, before=True),
         # What isn't counted yet, each question counts for itself.
         Chore(name="roll_ups", interval=3, do=lambda: roll_ups.count(pool)),
-        Chore(name="deduplication", interval=60, do=forget),
+        Chore(name="deduplication", interval=60, do=forgetting.forget),
         deletions.expiring(pool, postgres.retention.policy),
         *([Chore(name="text_index", interval=600, do=seal)] if postgres.text_index else []),
     ]

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 import migrations
 from storage.errors import Unavailable
@@ -46,6 +47,13 @@ def current(dsn: str) -> str | None:
     with _connected(dsn) as connection:
         options = {"version_table": VERSION_TABLE}
         return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def head() -> str:
+    """Give the newest migration that this version has."""
+    found: str | None = ScriptDirectory.from_config(_config(None)).get_current_head()
+    assert found is not None  # noqa: S101  there are some
+    return found
 
 
 def upgrade_sql() -> str:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collector.alerting.settings import Alerts
     from storage.notifications import Notification
 
-CONNECTIONS, READERS = 2, 1  # of the changes, and of the questions
+WRITERS, READERS = 2, 1  # connections of the changes, and of the questions
+CONNECTIONS = WRITERS + READERS
 LOOKS = 1.0  # seconds between two looks at what is due
 TIDIES = 600.0  # seconds
 MOST = 20  # notifications under way at once
@@ -46,7 +47,7 @@ async def alerting(config: Alerts, dsn: str) -> AsyncIterator[None]:
         yield
         return
     async with (
-        database.connected(dsn, size=CONNECTIONS) as pool,
+        database.connected(dsn, size=WRITERS) as pool,
         database.reading(dsn, size=READERS) as readers,
     ):
         watch = Watch(config, pool, Reader(readers, timeout=config.query_timeout))
