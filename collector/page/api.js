@@ -3,6 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 export const LOGS = "api/v1/logs";
+export const UNAUTHORIZED = "unauthorized"; // an event of the window: a key is needed
 
 /** Why a question has no answer: `message` is for people, `mistake` tells where a search is wrong. */
 export class Failure extends Error {
@@ -73,12 +74,15 @@ async function reach(target, { body, ...options }) {
   const json = body === undefined ? {} : {
     body: JSON.stringify(body), headers: { "Content-Type": "application/json" },
   };
+  let response;
   try {
-    return await fetch(target, { ...options, ...json });
+    response = await fetch(target, { ...options, ...json });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Failure("the collector cannot be reached");
   }
+  if (response.status === 401) dispatchEvent(new Event(UNAUTHORIZED));
+  return response;
 }
 
 async function failure(response) {
