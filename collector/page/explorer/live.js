@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
+import { notify } from "../notices.js";
 import { counted } from "../time.js";
 import { Tail } from "./tail.js";
 
@@ -40,7 +41,10 @@ export function useLive(state, results, paused, again) {
         begun = true;
         results.load();
       },
-      onLost: again,
+      onLost: () => {
+        notify("The place in what is stored is gone, as after a restore: live again from now");
+        again();
+      },
       onRecords: (records) => {
         held.current = records.concat(held.current).slice(0, MOST);
         if (pausing.current || results.loading) setWaiting(held.current.length);

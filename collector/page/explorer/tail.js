@@ -2,12 +2,14 @@
  * Records as they are stored, over Server-Sent Events.
  *
  * The browser connects again by itself. Where it gives up, and while nobody sees the page, this
- * does, from the last position: nothing is missed.
+ * does, from the last position: nothing is missed. A position that is none any more, as after the
+ * database was restored from a backup, is given up.
  */
 
 import { LOGS, url } from "../api.js";
 
 const EVERY = 150; // milliseconds: what comes meanwhile is shown at once
+const REFUSED = 400; // the status
 const AGAIN = 3_000; // milliseconds until a connection that was refused is tried again
 
 /**
@@ -46,30 +48,37 @@ export class Tail {
 
   #disconnect() {
     this.#source?.close();
+    this.#source = null;
     clearTimeout(this.#again);
   }
 
   #connect() {
     this.#disconnect();
-    const source = this.#source = new EventSource(url(`${LOGS}/tail`, { ...this.#search, from: this.#position }));
-    const begun = this.#position;
-    let opened = false;
+    const source = this.#source = new EventSource(this.#address());
     const on = (event, does) => source.addEventListener(event, (given) => {
       this.#position = given.lastEventId || this.#position;
       does(given);
     });
     this.#state("connecting");
-    source.onopen = () => { opened = true; };
     on("message", ({ data }) => this.#take(data));
     on("position", () => {});
     on("caught_up", () => this.#state("live"));
     on("behind", ({ data }) => this.#state("behind", behind(JSON.parse(data))));
     source.onerror = () => {
       this.#state("connecting");
-      if (source.readyState !== EventSource.CLOSED) return;
-      if (begun && !opened) this.#position = "";
-      this.#again = setTimeout(() => (begun && !opened ? this.#calls.onLost() : this.#connect()), AGAIN);
+      if (source.readyState === EventSource.CLOSED) this.#refused(source);
     };
+  }
+
+  #address() {
+    return url(`${LOGS}/tail`, { ...this.#search, from: this.#position });
+  }
+
+  async #refused(source) {
+    const lost = this.#position && await isLost(this.#address());
+    if (this.#source !== source) return; // it has ended, or begun anew, meanwhile
+    if (lost) this.#calls.onLost();
+    else this.#again = setTimeout(() => this.#connect(), AGAIN);
   }
 
   #state(name, told = "") {
@@ -84,6 +93,18 @@ export class Tail {
       this.#waiting = [];
       this.#calls.onRecords(records);
     }, EVERY);
+  }
+}
+
+/** Whether a position is refused for good, which an EventSource doesn't tell from what passes. */
+async function isLost(target) {
+  const stop = new AbortController();
+  try {
+    return (await fetch(target, { signal: stop.signal })).status === REFUSED;
+  } catch {
+    return false;
+  } finally {
+    stop.abort();
   }
 }
 

@@ -438,6 +438,21 @@ async def test_live(visit):
     await expect(page.get_by_text("later", exact=True)).to_have_count(1)
 
 
+async def test_live_after_a_restore(visit):
+    """
+    Where the database knows the last position no more, live begins anew from now, and says so.
+    """
+    page = await visit.open("?live=1")
+    await expect(page.locator(".live")).to_have_text(re.compile("Live"))
+    foreign = {"status": 400, "json": {"detail": "the position is another server's"}}
+    await page.route(re.compile("/tail.*from="), lambda route: route.fulfill(**foreign))
+    await page.evaluate(HIDDEN, True)
+    await page.evaluate(HIDDEN, False)
+
+    await expect(page.locator(".notice")).to_contain_text("live again from now")
+    await expect(page.locator(".live")).to_have_text(re.compile("Live"))
+
+
 async def test_saved_views(visit):
     """
     What is seen is saved under a name, found again with it, and deleted.
