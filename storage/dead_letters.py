@@ -96,7 +96,7 @@ async def due(
     async with _snapshot(pool) as connection:
         rows = await connection.fetch(DUE, destination, limit)
         loaded = await interned.load(connection, rows, 1)
-    records = stored.stored(((row, BEGINNING) for row in rows), loaded, 1)
+    records = stored.stored(rows, loaded, 1, lambda _row: BEGINNING)
     return [(row[0], each) for row, each in zip(rows, records, strict=True)]
 
 

@@ -23,7 +23,7 @@ from storage.extents import Ledger
 from storage.layout import PARTITIONS
 from storage.ledger_days import Days
 from storage.pieces import BEHIND, LAST, PLACE, PLACED, WANTED, XID, Statement, select
-from storage.positions import Place, Position, Snapshot
+from storage.positions import BEGINNING, Place, Position, Snapshot
 from storage.roll_ups import STILL
 from storage.stored import Interned, Stored
 from storage.where import Where
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from storage.search import Search
+    from storage.stored import After
 
 BEGIN = f"""
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -120,7 +121,7 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True):
     """Rows as the database gives them, and what a piece of them says."""
 
     rows: Sequence[asyncpg.Record] = ()
-    after: Sequence[Position] = ()  # each row
+    after: After = lambda _row: BEGINNING  # for there is none
     position: Position
     passed: int = 0
     gone: int = 0
@@ -170,7 +171,7 @@ class Follower:
             )
             loaded = await self._interned.load(connection, read.rows, BEHIND)
         return StoredPiece(
-            rows=stored.stored(zip(read.rows, read.after, strict=True), loaded, BEHIND),
+            rows=stored.stored(read.rows, loaded, BEHIND, read.after),
             position=read.position,
             passed=read.passed,
             gone=read.gone,
@@ -210,8 +211,8 @@ class Follower:
             )
         return FollowedPiece(
             rows=[
-                Followed(entry(row, BEHIND + 1), tuple(row[BEHIND]), after, row[XID])
-                for row, after in zip(read.rows, read.after, strict=True)
+                Followed(entry(row, BEHIND + 1), tuple(row[BEHIND]), read.after(row), row[XID])
+                for row in read.rows
             ],
             position=read.position,
             passed=read.passed,
@@ -284,20 +285,20 @@ async def _read(
         select(statement, reach, records, bytes), *statement.where.arguments
     )
     former = reach.after.read if reach.after else 0
-    after = [
-        Position(reach.before[xid], Place(xid, p.moment(moment), number, former + place))
-        for xid, moment, number, place in map(PLACED, rows)
-    ]
+
+    def after(row: asyncpg.Record) -> Position:
+        xid, moment, number, place = PLACED(row)
+        return Position(reach.before[xid], Place(xid, p.moment(moment), number, former + place))
+
     passed: int = rows[-1][PLACE] if rows else 0
     ended = not rows or (rows[-1][LAST] and not (reach.along and passed == records))
-    end = after[-1] if after else position
+    end = after(rows[-1]) if rows else position
     if ended:
         end = reach.end
         if end.within:  # behind an extent
             end = Position(end.seen, msgspec.structs.replace(end.within, read=former + passed))
     if rows and not rows[-1][WANTED]:
         rows.pop()
-        after.pop()
     gone = max(reach.expected - passed, 0) if ended and reach.expected is not None else 0
     return _Read(
         rows=rows,

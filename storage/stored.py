@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from storage.positions import Position  # noqa: TC001  msgspec reads the annotations
+from storage.positions import BEGINNING, Position
 from storage.records import COLUMNS, LogRecord, Resource, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from asyncpg import Record
+
+    After = Callable[[Any], Position]  # gives the position after the record of a row
 
 # Python's times end here, and asyncpg refuses those beyond.
 FIRST, LAST = "'0001-01-02Z'::timestamptz", "'9999-12-30Z'::timestamptz"
@@ -33,8 +35,16 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     resource: Resource | None
     scope: Scope | None
     received_at: dt.datetime
-    position: Position  # after this record
     clamped: bool
+    # Nearly no record's own position is ever asked for, so it isn't made beforehand.
+    row: object = None
+    after: Any = lambda _row: BEGINNING  # `After`
+
+    @property
+    def position(self) -> Position:
+        """The position after this record, where it was read by a follower."""
+        found: Position = self.after(self.row)
+        return found
 
 
 def _within(column: str) -> str:
@@ -43,17 +53,15 @@ def _within(column: str) -> str:
 
 
 _TIMES = ("timestamp", "observed_timestamp")
-_PLAIN = tuple(name for name in COLUMNS if name not in {"otlp", "extra"})
 SELECTED = ", ".join(
     (
-        f"e.timestamp <> {_within('timestamp')}",
-        *(_within(name) if name in _TIMES else f"e.{name}" for name in _PLAIN),
-        "e.otlp",
-        "e.extra",
+        *(_within(name) if name in _TIMES else f"e.{name}" for name in COLUMNS),
         f"coalesce({_within('created_at')}, now())",
+        f"e.timestamp <> {_within('timestamp')}",
     )
 )
-_RESOURCE, _SCOPE = (1 + _PLAIN.index(name) for name in ("resource_id", "scope_id"))
+_RECORD = len(COLUMNS)
+_RESOURCE, _SCOPE = map(COLUMNS.index, ("resource_id", "scope_id"))
 
 RESOURCES = """
 SELECT id, attributes::text, schema_url, dropped_attributes_count FROM resources
@@ -108,28 +116,20 @@ class Interned:
         return Loaded(resources, scopes)
 
 
-def stored(rows: Iterable[tuple[Record, Position]], loaded: Loaded, behind: int) -> list[Stored]:
+def stored(rows: Sequence[Record], loaded: Loaded, behind: int, after: After) -> list[Stored]:
     """Make records of rows of `SELECTED`, *behind* columns of something else."""
     made = LogRecord
     resources, scopes = loaded.resources.get, loaded.scopes.get
+    end = behind + _RECORD
     found = []
-    for row, position in rows:
-        clamped, *values, otlp, extra, received_at = row[behind:]
-        record = made(*values)
-        if otlp is not None:
-            record.otlp = _object(otlp)
-        if extra is not None:
-            record.extra = _object(extra)
-        found.append(
-            Stored(
-                record,
-                resources(record.resource_id),
-                scopes(record.scope_id),
-                received_at,
-                position,
-                clamped,
-            )
-        )
+    for row in rows:
+        record = made(*row[behind:end])
+        if record.otlp is not None:
+            record.otlp = _object(record.otlp)
+        if record.extra is not None:
+            record.extra = _object(record.extra)
+        resource, scope = resources(record.resource_id), scopes(record.scope_id)
+        found.append(Stored(record, resource, scope, row[end], row[end + 1], row, after))
     return found
 
 
@@ -155,7 +155,7 @@ def _scope(row: Record) -> Scope:
     )
 
 
-def _object(text: str) -> dict[str, object]:
+def _object(text: Any) -> dict[str, object]:
     """Give the object that *text* is; who inserts into the table itself may keep anything."""
     try:
         value = _decode(text)

@@ -15,7 +15,7 @@ from collector.exporters.otlphttp import json, mapping, protobuf
 from collector.exporters.otlphttp.answers import answer
 from collector.forwarding.fields import uid
 from collector.forwarding.http import Body, HttpTarget
-from collector.forwarding.settings import HttpForwarder, UrlOrEmpty
+from collector.forwarding.settings import Batch, HttpForwarder, UrlOrEmpty
 from collector.forwarding.target import Answer, Refused, Split
 from collector.sections import Bytes  # noqa: TC001  msgspec reads the annotations
 from collector.turns import SLICE
@@ -38,6 +38,7 @@ class OtlpHttp(HttpForwarder, frozen=True, kw_only=True):
     """Forwarding by OTLP/HTTP; the names are those of the OpenTelemetry Collector's exporter."""
 
     endpoint: UrlOrEmpty = ""
+    batch: Batch = Batch(max_records=5_000, max_bytes=4_000_000)
     logs_endpoint: UrlOrEmpty = ""  # taken as it is, where the path is another
     encoding: Literal["proto", "json"] = "proto"
     max_request_body_size: Bytes = 4 * 1024 * 1024  # before compression; more is sent in halves

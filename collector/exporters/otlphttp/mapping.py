@@ -81,21 +81,24 @@ def resource(stored: Stored) -> Resource | None:
 
 
 def _as_it_came(row: LogRecord) -> Record:
-    otlp = row.otlp or {}
     attributes = row.extra or {}
     if row.promoted:
         attributes = attributes.copy()
         for name in _promoted(row.promoted):
             if (value := getattr(row, name)) is not None:
                 attributes[name] = value
+    time = observed = nanoseconds(row.timestamp, row.timestamp_ns)
+    if (row.observed_timestamp, row.observed_timestamp_ns) != (row.timestamp, row.timestamp_ns):
+        observed = nanoseconds(row.observed_timestamp or row.timestamp, row.observed_timestamp_ns)
     body: object = row.msg
+    otlp = row.otlp or {}
     if "body" in otlp:
         body = otlp["body"]
     elif body is None or "no_body" in otlp:
         body = msgspec.UNSET
     return Record(
-        0 if "no_time" in otlp else nanoseconds(row.timestamp, row.timestamp_ns),
-        nanoseconds(row.observed_timestamp or row.timestamp, row.observed_timestamp_ns),
+        0 if "no_time" in otlp else time,
+        observed,
         otlp.get("severity_number", row.severity_number),  # type: ignore[arg-type]
         otlp.get("severity_text", row.level),  # type: ignore[arg-type]
         body,

@@ -17,7 +17,6 @@ from collector.exporters.otlphttp import Encoder, OtlpHttp, mapping
 from collector.exporters.otlphttp import protobuf as outgoing
 from collector.receivers.otlp import json, protobuf
 from collector.receivers.otlp.mapping import Mapper, Rows
-from storage.positions import BEGINNING
 from storage.stored import Stored
 
 NOW = 1_700_000_000_123_456_789
@@ -141,7 +140,6 @@ def stored(row, found=None, received=EPOCH):
         resource=found and found.resources.get(row.resource_id),
         scope=found and found.scopes.get(row.scope_id),
         received_at=received,
-        position=BEGINNING,
         clamped=False,
     )
 

@@ -6,7 +6,6 @@ import pytest
 
 from collector import configfile
 from collector.forwarding.attributes import changing
-from storage.positions import BEGINNING
 from storage.records import PROMOTABLE
 from storage.stored import Stored
 from tests.builders import NOON, record
@@ -83,7 +82,7 @@ def test_secrets_of_forwarders_are_not_shown():
 
 def changed(fields, *, drop=(), rename=None):
     """What *fields* are after the change, those that are none left out."""
-    stored = Stored(record(**fields), None, None, NOON, BEGINNING, False)
+    stored = Stored(record(**fields), None, None, NOON, False)
     found = changing(drop, rename or {})(stored).record
     empty = record()
     return {
