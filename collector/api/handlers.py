@@ -98,14 +98,14 @@ class Answers(msgspec.Struct, frozen=True):
         entries = msgspec.Raw(msgspec.json.encode(page.entries))  # once, though it goes out twice
         return answered(
             {
-                "logs": entries,
+                **({"logs": entries} if given.under != "items" else {}),
                 "total": page.total,
                 "limit": given.limit,
                 "offset": given.offset if given.cursor is None else 0,
                 "has_more": page.older is not None,
                 "next_cursor": cursors.written(page.older),
                 "previous_cursor": cursors.written(page.newer),
-                "items": entries,
+                **({"items": entries} if given.under != "logs" else {}),
             },
             incomplete=CUT_PAGE if page.cut else None,
         )

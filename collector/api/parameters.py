@@ -141,6 +141,13 @@ class Query(Conditions, frozen=True, kw_only=True):
             " it is that of the first page"
         ),
     ] = "exact"
+    under: Annotated[
+        Literal["both", "logs", "items"],
+        msgspec.Meta(
+            description="the name that the records have in the answer; by default both, of which"
+            " older and newer readers know one each"
+        ),
+    ] = "both"
 
 
 class Distinct(Conditions, frozen=True, kw_only=True):

@@ -11,10 +11,12 @@ from storage.entries import Entry  # noqa: TC001  msgspec reads the annotations
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of records, newest first."""
+    """A page of records, newest first; both `logs` and `items` unless `under` said which."""
 
-    logs: list[Entry]
-    items: Annotated[list[Entry], msgspec.Meta(description="the same as `logs`")]
+    logs: list[Entry] | msgspec.UnsetType = msgspec.UNSET
+    items: (
+        Annotated[list[Entry], msgspec.Meta(description="the same as `logs`")] | msgspec.UnsetType
+    ) = msgspec.UNSET
     total: Annotated[int | None, msgspec.Meta(description="of all pages; null where not asked for")]
     limit: int
     offset: int

@@ -48,10 +48,15 @@ async def _get(pool):
 
 async def test_query(pool, get):
     """
-    A page has the records as `logs` and as `items`, the total, and whether more follow.
+    A page has the records as `logs` and as `items`, unless one is enough, the total, and whether
+    more follow.
     """
     await store(pool, *(record(msg=str(n), job_id=7) for n in range(3)))
     answer = await get("/query", {"job_id": "7", "limit": "2"})
+    for under in ("logs", "items"):
+        found = await get("/query", {"job_id": "7", "limit": "2", "under": under})
+        assert {"logs", "items"} - {under} == answer.keys() - found.keys()
+        assert answer[under] == found[under]
 
     assert ["logs", "total", "limit", "offset", "has_more"] == list(answer)[:5]
     assert ["next_cursor", "previous_cursor", "items"] == list(answer)[5:]

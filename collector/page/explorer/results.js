@@ -85,7 +85,7 @@ export class Results {
   async #page() {
     const limit = this.rows.length ? PAGE : FIRST_PAGE;
     const { answer, incomplete } = await ask(`${LOGS}/query`, {
-      ...this.search, limit, cursor: this.#cursor, total: "none",
+      ...this.search, limit, cursor: this.#cursor, total: "none", under: "logs",
     }, { signal: this.#stop.signal });
     this.#add(answer.logs, answer.next_cursor);
     // A page that is cut short for its size goes on at the next.
