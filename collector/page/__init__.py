@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MEDIA = {"js": "text/javascript", "mjs": "text/javascript", "css": "text/css"}
 FOR_EVER = "public, max-age=31536000, immutable"
+_PRELOAD = '<link rel="modulepreload" href="{{files}}/{}">'
 _MAP_BEGINS, _MAP_ENDS = '<script type="importmap">', "</script>"
 
 
@@ -81,6 +82,9 @@ def load() -> Page:
     files = dict(sorted(_files(folder)))
     index = folder.joinpath("index.html").read_text("utf-8")
     version = hashlib.sha256(repr((index, files)).encode()).hexdigest()[:16]
+    # Or a browser would find them one behind the other, as each names those that it needs.
+    scripts = [name for name in files if not name.endswith(".css")]
+    index = index.replace("{scripts}", "\n".join(map(_PRELOAD.format, scripts)))
     index = index.replace("{files}", f"page/{version}")
     return Page(index=index.encode(), policy=_policy(index), version=version, files=files)
 
