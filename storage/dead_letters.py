@@ -48,10 +48,6 @@ ORDER BY d.id
 DELETE = """
 DELETE FROM dead_letters WHERE destination = $1 AND ($2::bigint[] IS NULL OR id = ANY ($2))
 """
-ORPHANED = """
-DELETE FROM dead_letters d WHERE destination = $1 AND NOT EXISTS (
-    SELECT FROM log_entries e WHERE e.timestamp = d.entry_timestamp AND e.id = d.entry_id)
-"""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -112,12 +108,6 @@ async def delete(
                 gone = Deleted(place="dead_letters", reason=reason, records=number)
                 await entered(connection, actor, gone)
     return number
-
-
-async def clean(pool: asyncpg.Pool, destination: str) -> int:
-    """Delete letters whose records somebody has deleted by SQL of their own."""
-    with translated():
-        return _number(await pool.execute(ORPHANED, destination))
 
 
 @asynccontextmanager

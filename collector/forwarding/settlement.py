@@ -164,9 +164,9 @@ class Settlement:
         taken = len(part.records) - len(done.refused) - len(done.retry) - done.rejected
         found.sent += taken
         found.rejected += done.rejected
-        if done.rejected:
+        if done.rejected or (done.note and not done.retry):
             log.warning(
-                "forwarding_rejected",
+                "forwarding_rejected" if done.rejected else "forwarding_warned",
                 destination=self._name,
                 records=done.rejected,
                 reason=done.note,

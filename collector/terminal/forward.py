@@ -62,6 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     replay = add("replay", "send once more what was received in a time, beside what is new")
     replay.add_argument("--from", dest="start", metavar="TIME", required=True, help="from then on")
     replay.add_argument("--to", dest="end", metavar="TIME", help="up to then (default: now)")
+    add("cancel", "send no more of a replay").add_argument(
+        "replay", type=int, metavar="NUMBER", help="as status shows it"
+    )
     letters = add("dead-letters", "show records that it did not take, with the reasons")
     letters.add_argument(
         "--limit", type=int, default=100, metavar="N", help="the newest N (default: 100)"
@@ -90,6 +93,8 @@ def _asked(arguments: argparse.Namespace) -> tuple[str, list[str], list[tuple[st
     if action == "retry-dead-letters":
         ids = [("id", each) for each in arguments.ids]
         return "POST", [arguments.name, "dead-letters", "retry"], ids
+    if action == "cancel":
+        return "DELETE", [arguments.name, "replays", str(arguments.replay)], []
     given = [(name, getattr(arguments, own)) for name, own in PARAMETERS.get(action, {}).items()]
     return "GET" if action == "dead-letters" else "POST", [arguments.name, action], given
 

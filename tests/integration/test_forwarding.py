@@ -342,6 +342,11 @@ async def test_an_operator_does_all_that_at_a_terminal(database, pool, capsys):
         await reached(pool, sent=18)()
         await ask.command("pause", NAME, "--reason", "they upgrade")
         assert f"{NAME} is paused: they upgrade" == said()[2]
+        await ask.command("replay", NAME, "--from", "2020-01-01")
+        await ask.command("status")
+        assert f"{NAME} replays: 0 sent, number 2" == said()[-1]
+        await ask.command("cancel", NAME, "2")
+        assert f"{NAME} is paused: they upgrade" == said()[-1]
         await ask.command("skip", NAME)
         await ask.command("resume", NAME)
         said()

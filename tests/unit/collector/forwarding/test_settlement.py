@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from collector.forwarding.settings import RetryOnFailure
 from collector.forwarding.settlement import MOST_DENIED, Backoff, Settlement, Stopped
@@ -158,6 +159,17 @@ async def test_what_was_rejected_is_counted_and_not_sent_again():
 
     assert 1 == len(destination.batches)
     assert (5, 3) == (found.sent, found.rejected)
+
+
+async def test_a_warning_is_told():
+    """
+    What a destination says where it has taken everything is for the operator.
+    """
+    with capture_logs() as told:
+        found, _ = await settled(lambda *_: Done(note="use v2"))
+
+    assert (8, 0) == (found.sent, found.rejected)
+    assert [("forwarding_warned", "use v2")] == [(e["event"], e["reason"]) for e in told]
 
 
 async def test_a_stop_ends_it():
