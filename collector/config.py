@@ -100,6 +100,11 @@ class Config(Section, frozen=True, kw_only=True):
         return list(dict.fromkeys(server.endpoint for server in self.servers))
 
     @property
+    def secure(self) -> set[str]:
+        """Those of them that speak TLS."""
+        return {server.endpoint for server in self.servers if server.tls.cert_file}
+
+    @property
     def workers(self) -> int:
         """How many processes take records in."""
         cores = len(os.sched_getaffinity(0))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from collector import tls
 from collector.config import KINDS
 from collector.document import BROKEN, Node, Problem
 from collector.forwarding.settings import Forwarder
@@ -15,6 +16,8 @@ from collector.shape import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from collector.sections import ServerTls
 
 PIPELINE = ("service", "pipelines", "logs")
 STORE = "postgres"  # the type of the exporter whose commit a sender waits for
@@ -107,6 +110,7 @@ class Checks:
             for socket in _sockets(self._components[kind][name], (kind, name)):
                 reasons = [f"expected a port up to {HIGHEST_PORT}"] * (socket.port > HIGHEST_PORT)
                 reasons += filter(None, (socket.clash(other) for other in sockets))
+                reasons += _unusable(socket.tls)
                 path = (*socket.path, "endpoint")
                 self.problems += [Problem(self._line(*path), ".".join(path), r) for r in reasons]
                 sockets.append(socket)
@@ -141,9 +145,12 @@ class _Socket(msgspec.Struct, frozen=True):
     path: tuple[str, ...]
     host: str
     port: int
+    tls: ServerTls
 
     def clash(self, other: _Socket) -> str | None:
         """Say why both cannot be, if so."""
+        if (self.host, self.port) == (other.host, other.port) and self.tls != other.tls:
+            return f"{'.'.join(other.path)} has other tls there; write it the same"
         if self.port != other.port or self.port == 0:  # 0 is any free port
             return None
         theirs = ".".join(other.path)
@@ -158,7 +165,16 @@ class _Socket(msgspec.Struct, frozen=True):
 def _sockets(section: Any, path: tuple[str, ...]) -> Iterator[_Socket]:
     for there, server in servers(section, path):
         host, _, port = server.endpoint.rpartition(":")
-        yield _Socket(there, host, int(port))
+        yield _Socket(there, host, int(port), server.tls)
+
+
+def _unusable(settings: ServerTls) -> Iterator[str]:
+    """Say why there is no TLS by *settings*, if so."""
+    if settings.cert_file:
+        try:
+            tls.context(settings)
+        except OSError as exc:
+            yield f"{exc.filename or settings.cert_file}: {exc.strerror or exc}"
 
 
 def _is_loopback(host: str) -> bool:

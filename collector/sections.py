@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
@@ -33,10 +33,27 @@ class Cors(Section, frozen=True, kw_only=True):
     max_age: int = 3600  # seconds a browser may remember the answer
 
 
+class ServerTls(Section, frozen=True, kw_only=True):
+    """The certificate that an endpoint is known by, and whose clients it takes."""
+
+    cert_file: str = ""  # PEM, with those between it and the authority; without it no TLS
+    key_file: str = ""
+    client_ca_file: str = ""  # PEM; clients must then have a certificate that it vouches for
+    min_version: Literal["1.2", "1.3"] = "1.2"
+
+    def __post_init__(self) -> None:
+        """Check that there is a key for the certificate."""
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("expected `cert_file` and `key_file`, or neither")
+        if self.client_ca_file and not self.cert_file:
+            raise ValueError("`client_ca_file` needs a `cert_file` of our own")
+
+
 class HttpServer(Section, frozen=True, kw_only=True):
     """Where a component listens; components with the same endpoint share its socket."""
 
     endpoint: Endpoint
+    tls: ServerTls = ServerTls()
     cors: Cors = Cors()
     max_request_body_size: Bytes = 64 * 1024 * 1024  # after decompression
 

@@ -28,6 +28,7 @@ from collector.body import InFlight, read
 from collector.connections import Connection, Crowd
 from collector.errors import Forbidden, Unauthorized
 from collector.sections import Connections
+from collector.tls import Certificates
 from storage.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ async def listening(
     *control* says to leave, connections have as long before that to bring one more request each.
 
     Raises:
-        OSError: an endpoint is taken or cannot be bound.
+        OSError: an endpoint is taken or cannot be bound, or its certificate cannot be read.
     """
     logging.getLogger("aiohttp.server").addFilter(_is_worth_telling)
     runners: list[web.AppRunner] = []
@@ -147,9 +148,11 @@ async def listening(
             runners.append(runner)
             await runner.setup()
             there = [one.dup() for one in (held or {}).get(endpoint, ())] or sockets.bound(endpoint)
-            urls.append(sockets.url(there))
+            tls = its[0].server.tls
+            certificates = Certificates(tls) if tls.cert_file else None
+            urls.append(sockets.url(there, secure=certificates is not None))
             serve = partial(Connection, cast("web.Server", runner.server), crowd)
-            taking += [sockets.Taking(one, serve, balance, crowd) for one in there]
+            taking += [sockets.Taking(one, serve, balance, crowd, certificates) for one in there]
         yield urls
     finally:
         for each in taking:

@@ -10,14 +10,19 @@ from __future__ import annotations
 import asyncio
 import mmap
 import socket
+import ssl
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from collector import telemetry
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    from collector.tls import Certificates
 
     Sockets = Mapping[str, Sequence[socket.socket]]  # by endpoint
 
@@ -26,6 +31,7 @@ PAUSE = 0.001  # seconds that a new connection is left to other processes, each 
 LONGEST_PAUSE = 0.005  # seconds; perhaps they are busy, or dead
 EXHAUSTED_PAUSE = 1.0  # seconds until the next try when no connection can be taken
 CROWDED_PAUSE = 0.05  # seconds until the next look whether there is room for another
+HANDSHAKE = 10.0  # seconds for that of TLS
 AT_ONCE = 16  # connections that are taken before others are served
 PLACES = 256  # processes that can share sockets at a time
 AWAY = 2**31 - 1  # the connections of a process that takes none
@@ -58,10 +64,11 @@ def bound(endpoint: str) -> list[socket.socket]:
     return made
 
 
-def url(sockets: Sequence[socket.socket]) -> str:
+def url(sockets: Sequence[socket.socket], *, secure: bool = False) -> str:
     """Give the URL of an endpoint."""
     host, port = sockets[0].getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if secure else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 class Held:
@@ -135,7 +142,7 @@ class Taking:
 
     The loop's own server takes as many as there are at once. With *balance* other processes take
     from it too, and this one leaves them to a process that has fewer, for a moment. Who sees
-    the end of a connection tells *balance*.
+    the end of a connection tells *balance*. With *certificates* connections begin by TLS.
     """
 
     def __init__(
@@ -144,8 +151,10 @@ class Taking:
         protocol: Callable[[], asyncio.BaseProtocol],
         balance: Balance | None = None,
         room: Room | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         self._sock, self._protocol, self._balance, self._room = sock, protocol, balance, room
+        self._certificates = certificates
         self._loop = asyncio.get_running_loop()
         self._taken: set[asyncio.Task[object]] = set()
         self._pause: asyncio.TimerHandle | None = None
@@ -203,8 +212,16 @@ class Taking:
         if self._balance is not None:
             self._balance.took()
         protocol = self._protocol()
+        certificates = self._certificates
         task = self._loop.create_task(
             self._loop.connect_accepted_socket(lambda: protocol, connection)
+            if certificates is None
+            else self._loop.connect_accepted_socket(
+                lambda: protocol,
+                connection,
+                ssl=certificates.context(),
+                ssl_handshake_timeout=HANDSHAKE,
+            )
         )
         self._taken.add(task)
         task.add_done_callback(partial(self._connected, protocol))
@@ -212,5 +229,8 @@ class Taking:
 
     def _connected(self, protocol: asyncio.BaseProtocol, task: asyncio.Task[object]) -> None:
         self._taken.discard(task)
-        if task.cancelled() or task.exception():  # who connected has gone already
+        # Who connected has gone already, or doesn't speak TLS, or not as it must.
+        if task.cancelled() or (exc := task.exception()):
+            if not task.cancelled() and isinstance(exc, ssl.SSLError):
+                telemetry.requests_refused.labels("unknown", "tls").inc()
             protocol.connection_lost(None)

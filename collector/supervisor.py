@@ -77,7 +77,10 @@ async def serve(config: Config, reload: Callable[[], Config], orders: asyncio.Qu
             generation = Generation(config, run, held.at(config.endpoints))
             try:
                 await generation.ready()
-                urls = list(dict.fromkeys(map(sockets.url, held.at(config.endpoints).values())))
+                urls = [
+                    sockets.url(there, secure=endpoint in config.secure)
+                    for endpoint, there in held.at(config.endpoints).items()
+                ]
                 log.info("listening", urls=urls, workers=config.workers)
                 sys.stdout.write(WELCOME.format(urls[0]))
                 sys.stdout.flush()
