@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from collector import telemetry
-from storage import database, drain, encoding, spool, writer
+from storage import database, drain, encoding, repeats, spool, writer
 from storage.errors import Unavailable
 from storage.spool_file import SpoolConfig
 
@@ -39,15 +40,18 @@ def spool_config(postgres: Postgres) -> SpoolConfig:
 
 
 @asynccontextmanager
-async def draining(postgres: Postgres, dsn: str, courtesy: Courtesy) -> AsyncIterator[None]:
+async def draining(
+    postgres: Postgres, dsn: str, courtesy: Courtesy
+) -> AsyncIterator[Callable[[], bool]]:
     """
     Store what is in the spool beside the block, as soon as the database takes it.
 
-    So does a collector without one, with what is left of a time when it had one.
+    So does a collector without one, with what is left of a time when it had one. Gives what
+    tells whether something may be in the spool.
     """
     config = spool_config(postgres)
     if not postgres.spool.enabled and not config.file.exists():
-        yield
+        yield lambda: False
         return
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
@@ -73,7 +77,7 @@ async def draining(postgres: Postgres, dsn: str, courtesy: Courtesy) -> AsyncIte
         drainer = drain.Drain(spooled, pool, log_writer, _show, _count)
         await stack.enter_async_context(_beside(_drain(drainer, postgres), "drain"))
         stack.callback(telemetry.spool_records.set, 0)
-        yield
+        yield lambda: drainer.waiting
 
 
 async def _drain(drainer: drain.Drain, postgres: Postgres) -> None:
@@ -102,6 +106,36 @@ def _count(drained: Drained) -> None:
     for what, number in (("stored", stored), ("repeated", repeated), ("refused", refused)):
         if number:
             telemetry.records_drained.labels(receiver, what).inc(number)
+
+
+class Forgetting:
+    """
+    Forgets what requests were known by, `window` seconds after they were stored.
+
+    Nothing is forgotten while a request that came again may be *waiting* in a spool; those of
+    other machines have as long after an outage.
+    """
+
+    def __init__(
+        self,
+        pool: database.Pool,
+        window: float,
+        waiting: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pool, self._window = pool, window
+        self._waiting, self._clock = waiting, clock
+        self._failed = -math.inf
+
+    async def forget(self) -> list[str]:
+        """Forget what is old enough."""
+        if self._waiting() or self._clock() - self._failed < self._window:
+            return []
+        try:
+            return await repeats.forget(self._pool, self._window)
+        except Unavailable:
+            self._failed = self._clock()
+            raise
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from migrations.reader import READER
-from storage.errors import Unavailable, translated
+from storage.errors import StorageError, Unavailable, translated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -130,16 +130,26 @@ async def limited(pool: asyncpg.Pool, seconds: float) -> AsyncIterator[Any]:
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
-    async with asyncio.timeout_at(end + PATIENCE), pool.acquire(timeout=seconds) as connection:
-        closing = loop.call_at(end, connection.terminate)
-        try:
-            yield connection
-        except Exception as exc:
-            if loop.time() < end:
+    try:
+        async with asyncio.timeout_at(end + PATIENCE), pool.acquire() as connection:
+            closing = loop.call_at(end, connection.terminate)
+            try:
+                yield connection
+            except StorageError:
                 raise
-            raise TimeoutError(f"no answer within {seconds:g} s") from exc
-        finally:
-            closing.cancel()
+            except Exception as exc:
+                # Of a connection that is being lost asyncpg raises whatever it has come to.
+                if isinstance(exc, asyncpg.InternalClientError):
+                    connection.terminate()
+                if closed(connection):
+                    raise ConnectionError(f"the connection was lost: {exc!r}") from exc
+                raise
+            finally:
+                closing.cancel()
+    except Exception as exc:
+        if loop.time() < end:
+            raise
+        raise TimeoutError(f"no answer within {seconds:g} s") from exc
 
 
 async def _restrict(connection: Any) -> str | None:

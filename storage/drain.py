@@ -98,6 +98,7 @@ class Drain:
         self._postponed: dict[int, float] = {}  # entries that fail alone, and when they are due
         self._most = PIECE
         self._outage: _Outage | None = None
+        self.waiting = True  # whether something may be in the spool
 
     async def run(self) -> None:
         """Empty the spool, again and again, until this is cancelled."""
@@ -114,6 +115,7 @@ class Drain:
 
     async def _look(self) -> Waits:
         waits = await self._spool.call(SpoolFile.waits)
+        self.waiting = waits.requests > 0
         self._looked(waits)
         if waits.requests and self._outage is None:
             self._outage = _Outage()

@@ -78,6 +78,14 @@ _DATA_ERRORS = (
     OverflowError,
     UnicodeEncodeError,
 )
+# The last is asyncpg's when a connection is lost at a moment that it has not thought of.
+_OTHERS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+    asyncpg.InternalClientError,
+)
 
 
 @contextmanager
@@ -92,5 +100,5 @@ def translated() -> Iterator[None]:
         yield
     except _DATA_ERRORS as exc:
         raise Rejected(str(exc)) from exc
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
+    except _OTHERS as exc:
         raise Unavailable(str(exc) or type(exc).__name__) from exc

@@ -53,9 +53,7 @@ class Stoppable:
         """Start it again; returns when it takes connections."""
         (self._data / "postmaster.pid").unlink(missing_ok=True)  # a killed one's
         with (self._data / "log").open("ab") as log:
-            self._started = subprocess.Popen(
-                self._command, user=self._user, stdout=log, stderr=log
-            )
+            self._started = subprocess.Popen(self._command, user=self._user, stdout=log, stderr=log)
         until(self._answers)
 
     def _answers(self):
