@@ -105,6 +105,7 @@ def where_to_look(jobs: list[Job], url: str) -> Iterator[str]:
         job = max(done, key=lambda job: job.attempts)
         end = "failed" if job.failed else "succeeded"
         yield f"job {job.job_id} {end} at attempt {job.attempts}; its way through all services:"
+        yield f"  {url}/?view=job&id={job.job_id}&expand=trace"
         yield f"  curl '{url}/api/v1/logs/trace/job/{job.job_id}?expand=trace'"
     yield "the newest errors:"
     yield f"  curl '{url}/api/v1/logs/query?level=error&limit=5'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import msgspec
 from rich.console import Console
@@ -114,9 +115,8 @@ def _newest(
 
 def _trace(arguments: argparse.Namespace) -> None:
     expand = "trace" if arguments.expand and arguments.kind != "trace" else None
-    found = Client.of(arguments).get(
-        "trace", arguments.kind, arguments.id, parameters=[("expand", expand)]
-    )
+    client = Client.of(arguments)
+    found = client.get("trace", arguments.kind, arguments.id, parameters=[("expand", expand)])
     if arguments.json:
         _print_json(found)
         return
@@ -127,6 +127,8 @@ def _trace(arguments: argparse.Namespace) -> None:
     console = terminal()
     for told in timeline(what, found):
         console.print(told)
+    address = {"view": arguments.kind, "id": arguments.id} | ({"expand": expand} if expand else {})
+    console.print(f"in the browser: {client.url}/?{urlencode(address)}", style="dim")
 
 
 def terminal() -> Console:

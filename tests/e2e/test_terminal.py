@@ -62,14 +62,16 @@ def test_query_pages_beyond_an_answer_s_limit(shared, run):
 
 def test_trace_tells_the_story(shared, run):
     """
-    `trace` shows the records of a job in order, with the time between them.
+    `trace` shows the records of a job in order, with the time between them, and where the page is
+    that shows them.
     """
     times = [f"2025-11-13T12:00:{second:02}Z" for second in (0, 1, 31)]
     send(shared, *({"msg": f"step {t[17:19]}", "job_id": 4711, "timestamp": t} for t in times))
     code, out, _ = run("trace", "job", "4711")
 
     assert 0 == code
-    head, *lines = out.splitlines()
+    head, *lines, last = out.splitlines()
+    assert f"in the browser: {shared.native}/?view=job&id=4711" == last
     assert head.startswith("job 4711 · 3 records · api · 2025-11-13 12:00:00 UTC, 31.0 s")
     assert ["+0.000", "+1.000", "┄┄", "+31.000"] == [line.split()[0] for line in lines]
 

@@ -8,7 +8,7 @@
 import { at } from "./account.js";
 
 // What services call the span that a span is in; OpenTelemetry's records have no word for it.
-const PARENTS = ["parent_span_id", "parent_id", "parent.id", "span.parent_id", "parentSpanId", "parentId"];
+export const PARENTS = ["parent_span_id", "parent_id", "parent.id", "span.parent_id", "parentSpanId", "parentId"];
 const NAMES = ["span.name", "span_name"];
 const SPAN = /^(?!0+$)[0-9a-f]{16}$/i;
 

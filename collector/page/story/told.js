@@ -12,7 +12,7 @@ import { change, go, link } from "../router.js";
 import { condition, narrowed } from "../search.js";
 import { counted, duration } from "../time.js";
 import { at, failing, leastGap } from "./account.js";
-import { bySpan, byService, counts } from "./lanes.js";
+import { bySpan, byService, counts, PARENTS } from "./lanes.js";
 import { elapsed } from "./scale.js";
 import { firstColumns, usualLanes } from "./state.js";
 import { Facts, FirstError, Links, Outcome, Title } from "./summary.js";
@@ -166,7 +166,8 @@ function passed(entry, before, least) {
 /** The fields that say nothing new in any record: the summary has their one value. */
 function same(entries, kind) {
   const names = ["operation_type", "provider_id", "submission_id", "artifact_id", "request_id", "job_id", "user_id"];
-  return [`${kind}_id`, ...names.filter((name) => (
+  const shown = PARENTS.map((name) => `extra.${name}`); // by the lanes
+  return [`${kind}_id`, ...shown, ...names.filter((name) => (
     new Set(entries.map((entry) => entry[name]).filter((value) => value != null)).size <= 1))];
 }
 

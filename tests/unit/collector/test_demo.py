@@ -173,6 +173,7 @@ async def test_run(capsys):
     assert {path for path, _, _ in otlp.requests} == {"/v1/logs"}
     assert err.startswith("sent 300 records in ")
     assert f"curl '{url}api/v1/logs/trace/job/" in out
+    assert f"  {url}?view=job&id=" in out
 
 
 async def test_busy_collector(monkeypatch):
