@@ -25,6 +25,9 @@ bench: .venv/test.stamp  ## Measure ingest and lookups against Postgres' own cei
 profile: .venv/test.stamp  ## Draw where the collector's time goes under load, as profile.svg
 	$(BIN)/python -m tests.bench.profile
 
+costs: .venv/test.stamp  ## Count anew what a record costs, after a change that was meant to change it
+	$(BIN)/python -m tests.costs
+
 screenshots: .venv/test.stamp  ## Make pictures of the page in build/screenshots (needs Chromium)
 	$(BIN)/python -m tests.e2e.page.screenshots build/screenshots
 
@@ -47,4 +50,4 @@ LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-heade
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e . -e exporter
 	@touch $@ .venv/serve.stamp
 
-.PHONY: help serve demo test bench profile screenshots lock
+.PHONY: help serve demo test bench profile costs screenshots lock

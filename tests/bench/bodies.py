@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import random
 
 import msgspec
+from google.protobuf import json_format
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
@@ -44,6 +46,16 @@ def events(number, seed=1, start=None, step=0.001):
 def native(found):
     """Encode as the native batch endpoint takes it."""
     return msgspec.json.encode({"logs": found})
+
+
+def otlp_json(found):
+    """Encode as OTLP JSON, whose ids are hex where protobuf's own JSON has base64."""
+    request = json_format.MessageToDict(ExportLogsServiceRequest.FromString(otlp(found)))
+    for resource_logs in request["resourceLogs"]:
+        for record in resource_logs["scopeLogs"][0]["logRecords"]:
+            for key in ("traceId", "spanId"):
+                record[key] = base64.b64decode(record[key]).hex()
+    return msgspec.json.encode(request)
 
 
 def _attributes(event):

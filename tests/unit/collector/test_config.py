@@ -133,7 +133,9 @@ def test_section_is_whole():
     """
     A section of components that is there has what it names and no more, and so have its lists.
     """
-    config = parse("receivers: {otlp: , otlp/second: {protocols: {http: {endpoint: 'localhost:1'}}}}").config
+    config = parse(
+        "receivers: {otlp: , otlp/second: {protocols: {http: {endpoint: 'localhost:1'}}}}"
+    ).config
 
     assert ["otlp", "otlp/second"] == list(config.receivers)
     assert config.receivers["otlp"] == Otlp()
@@ -287,7 +289,10 @@ PROBLEMS = [
             f"c.yaml:{line}: {path}.endpoint: {where} can be reached from other machines: set"
             " service.access to `keys`, and make one with `pixsim-collector keys create`; or to"
             " `anybody`, if everybody there may send and read"
-            for line, path, where in ((3, "receivers.pixsim", "0.0.0.0:80"), (5, "extensions.api", ":81"))
+            for line, path, where in (
+                (3, "receivers.pixsim", "0.0.0.0:80"),
+                (5, "extensions.api", ":81"),
+            )
         ],
         id="open to all, and nobody said so",
     ),

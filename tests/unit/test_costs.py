@@ -1,0 +1,22 @@
+"""What a record costs stays what it was, unless somebody changes it on purpose."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import costs
+
+WAYS = costs.ways()
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_record_costs_what_it_did(name):
+    """
+    No way of a record takes a twentieth more or fewer bytecodes, or calls of C functions, than
+    is written in costs.json.
+    """
+    known = costs.known().get(costs.PYTHON)
+    if known is None:
+        pytest.skip(reason=f"costs.json has no counts of Python {costs.PYTHON}")
+
+    assert pytest.approx(known[name], rel=0.05, abs=0.5) == costs.cost(WAYS[name])
