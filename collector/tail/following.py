@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from collector import telemetry
 from collector.tail.events import Behind, CaughtUp, Gone, Lines, Reached
+from storage import restriction
 from storage.errors import Unavailable
 from storage.positions import BEGINNING
 
@@ -136,5 +137,7 @@ class Following:
 
     async def _fall_behind(self, reason: str) -> Behind:
         self._behind = True
+        if restriction.current.get() is not None:  # it is of all records, whoever may see them
+            return Behind(reason)
         lag = await self._hub.behind(self._position)
         return Behind(reason, lag.records, lag.seconds)

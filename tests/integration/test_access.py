@@ -123,6 +123,8 @@ async def test_who_may_not(database, pool, keys):
         assert "query" in answer.message
         async with client.post("/v1/logs", json={}) as response:
             assert (401, 16) == (response.status, (await response.json())["code"])
+        assert 401 == await status(client, method="HEAD")
+        assert 401 == await status(client, path="/api/v1/logs/tail?q=level:info")
 
         # Nothing of this body is ever sent.
         reader, writer = await asyncio.open_connection(client._base_url.host, client._base_url.port)

@@ -181,8 +181,8 @@ async def test_tail_tells_nothing_else(database, pool):
         assert len(stored) == len(await messages(of_all, len(stored)))
         assert sorted(mine) == sorted(await messages(of_some, len(mine)))
         await socket.send_json({"type": "search", "q": "needle"})
-        while (await socket.receive_json())["type"] != "caught_up":
-            pass
+        while (message := await socket.receive_json())["type"] != "caught_up":
+            assert message.get("records") is None  # how many there are, whoever may see them
         more = [record(service=s, env=e, msg=f"needle {s} {e}") for s in SERVICES for e in ENVS]
         await store(pool, *more)
         theirs = {r.msg for r in more if permitted(r)}
