@@ -55,8 +55,12 @@ export function standing(text, field, value) {
 }
 
 /** The values of a field that *text* leaves out, each by a term of its own. */
-export function leftOut(text, field) {
-  const before = `-${field}:`;
+export const leftOut = (text, field) => standingAt(text, `-${field}:`);
+
+/** The values of a field that *text* asks for, each by a term of its own. */
+export const wanted = (text, field) => (split(text).includes("OR") ? [] : standingAt(text, `${field}:`));
+
+function standingAt(text, before) {
   return split(text).filter((term) => term.startsWith(before)).map((term) => term.slice(before.length))
     .filter((value) => /^(?:"(?:\\.|[^"\\])*"|[^"()]*[^"()*])$/su.test(value)) // one, and whole
     .map((value) => (value.startsWith('"') ? value.slice(1, -1).replace(/\\(["\\])/g, "$1") : value));

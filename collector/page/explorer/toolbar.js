@@ -2,6 +2,10 @@
 
 import { html } from "../html.js";
 import { Panel } from "../dialog.js";
+import { STORIES } from "../fields.js";
+import { link } from "../router.js";
+import { wanted } from "../search.js";
+import { line } from "../text.js";
 import { counted, duration } from "../time.js";
 import { ColumnChoice } from "./columns.js";
 import { Export } from "./exporting.js";
@@ -13,6 +17,8 @@ export function Toolbar({ state, results, total, toggles, onColumns, openers, se
     <button type="button" class="quiet" aria-pressed=${state.facets} onClick=${toggles.facets}
       title="Fields (f)" aria-label="Fields">☰ <span class="fields-name">Fields</span></button>
     <span class="faint" role="status">${summary(results, total)}</span>
+    ${stories(state.q).map(({ view, id }) => html`<a class="button quiet" href=${link(view, { id })}>
+      Story of ${view} <bdi>${line(id, 40)}</bdi></a>`)}
     ${live && html`<${LiveState} live=${live} paused=${paused} />`}
     <span class="gap"></span>
     <button type="button" class="quiet" aria-pressed=${state.live} onClick=${toggles.live} title="Live (l)">▶ Live</button>
@@ -29,6 +35,12 @@ export function Toolbar({ state, results, total, toggles, onColumns, openers, se
       ${(close) => html`<${SavedViews} onClose=${close} />`}
     </>
   </div>`;
+}
+
+/** The stories that a search asks for by their id. */
+function stories(q) {
+  return Object.entries(STORIES).flatMap(([field, view]) => wanted(q, field).filter((id) => !id.includes("*"))
+    .map((id) => ({ view, id })));
 }
 
 function summary(results, total) {

@@ -16,6 +16,7 @@ const MOST_TRACES = 20; // in a search
  */
 export function useStory(kind, id, { expand, live }) {
   const [run, again] = useReducer((count) => count + 1, 0);
+  const [lost, restart] = useReducer((count) => count + 1, 0); // times that the tail lost its place
   const [come, take] = useState([]);
   const [tail, setTail] = useState(null);
   const { answer, incomplete, failure, loading } = useAnswer(
@@ -33,11 +34,11 @@ export function useStory(kind, id, { expand, live }) {
         begun = true;
         again(); // what came between the answer and the tail
       },
-      onLost: again,
+      onLost: restart,
       onRecords: (records) => take((before) => before.concat(records)),
     });
     return () => following.close();
-  }, [follows, search]);
+  }, [follows, search, lost]);
   return { entries, incomplete, failure, loading, tail, search, again };
 }
 

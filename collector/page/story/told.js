@@ -9,7 +9,7 @@ import { Table } from "../explorer/table.js";
 import { useKeys } from "../keyboard.js";
 import { LEVELS } from "../levels.js";
 import { change, go, link } from "../router.js";
-import { condition, narrowed } from "../search.js";
+import { both, condition, narrowed } from "../search.js";
 import { counted, duration } from "../time.js";
 import { at, failing, leastGap } from "./account.js";
 import { bySpan, byService, counts, PARENTS } from "./lanes.js";
@@ -56,7 +56,7 @@ export function Told({ kind, id, state, found, story }) {
     },
     pick: (entry, { open = false } = {}) => {
       const hidden = rows.includes(entry) ? {} : { lane: null, level: null, zoom: null };
-      move(rows.indexOf(entry));
+      if (rows.includes(entry)) move(rows.indexOf(entry));
       set({ ...hidden, at: entry.id, open: open ? [...new Set([...state.open, entry.id])].join(",") : [...state.open].join(",") });
       list.current.scrollIntoView({ block: "nearest" });
     },
@@ -73,6 +73,12 @@ export function Told({ kind, id, state, found, story }) {
     const next = by_ > 0 ? errors.find((each) => entries.indexOf(each) > from) : errors.findLast((each) => entries.indexOf(each) < from);
     if (next) to.pick(next);
   };
+  const closer = (times) => () => {
+    const middle = rows[cursor] ? at(rows[cursor]) : (view.from + view.to) / 2;
+    const half = (view.to - view.from) / 2 / times;
+    if (middle - half <= story.start && middle + half >= story.end) set({ zoom: null });
+    else to.zoom(middle - half, middle + half);
+  };
   const toggles = {
     expand: () => set({ expand: state.expand ? null : "trace" }),
     live: () => set({ live: state.live ? null : "1" }),
@@ -85,6 +91,8 @@ export function Told({ kind, id, state, found, story }) {
     { keys: ["p"], does: "Error before", run: nextError(-1) },
     ...(kind === "trace" ? [] : [{ keys: ["x"], does: "With every trace it touched", run: toggles.expand }]),
     { keys: ["l"], does: "Follow what comes", run: toggles.live },
+    { keys: ["+", "="], does: "Closer, around the record", run: closer(2) },
+    { keys: ["-"], does: "From further away", run: closer(0.5) },
     { keys: ["0"], does: "All of the story again", run: () => set({ zoom: null, lane: null, level: null }) },
     { keys: ["e"], does: "Open in the explorer", run: () => go("explorer", Object.fromEntries(new URLSearchParams(explorer))) },
   ]);
@@ -175,7 +183,7 @@ function same(entries, kind) {
 function filtered(search, level, lane) {
   const conditions = (lane?.fields ?? []).map(([name, value]) => condition(name, value));
   if (level) conditions.push(`level>=${level}`);
-  return conditions.reduce(narrowed, search);
+  return both(search, ...conditions);
 }
 
 /** The time of a story, for the explorer; one that may go on has no end. */

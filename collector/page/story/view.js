@@ -60,7 +60,7 @@ function Asking({ kind }) {
   const [chosen, choose] = useState(kind);
   const [id, set] = useState("");
   const show = () => id.trim() && go(chosen, { id: id.trim() });
-  return html`<div class="message asking"><h1>Whose story?</h1>
+  return html`<div class="message whose"><h1>Whose story?</h1>
     <p>All that was logged about one job, one request or one trace, by all services, in the order in which it happened.</p>
     <div><select aria-label="Of what" value=${chosen} onChange=${(event) => choose(event.target.value)}>
         ${KINDS.map(([name, title]) => html`<option value=${name}>${title}</option>`)}</select>

@@ -156,6 +156,12 @@ async def test_ways_into_a_story(visit):
     )
     await page.keyboard.press("n")
     await expect(page.locator(".row-selected .said")).to_have_text("provider:error")
+    await page.keyboard.press("+")
+    await expect(page.locator(".story .row")).to_have_count(3)
+    assert ["provider:error", "retry:decision", "provider:map_params"] == await said(page)
+    for _ in range(4):
+        await page.keyboard.press("-")
+    await expect(page.locator(".story .row")).to_have_count(9)
 
 
 async def test_what_it_is_tied_to(visit):
@@ -181,7 +187,10 @@ async def test_what_it_is_tied_to(visit):
     assert "provider_job_id:sora-77" == parameters(page)["q"]
 
     await page.locator(".row").first.click()
-    await page.get_by_role("link", name="Story of this job").click()
+    await page.locator(".detail").get_by_role("link", name=str(JOB), exact=True).click()
+    await expect(page.get_by_role("heading", name="Job 4711")).to_be_visible()
+    await visit.open(f"?q=job_id:{JOB} level:error&last=all")
+    await page.get_by_role("link", name=f"Story of job {JOB}").click()
     await expect(page.get_by_role("heading", name="Job 4711")).to_be_visible()
     await page.get_by_role("link", name="Open in the explorer").click()
     await expect(page.locator(".legend b")).to_have_text("9")
