@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from collector import telemetry
+from collector.secrets import without_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +80,7 @@ def to_stderr(level: str, **facts: object) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *render,
+            lambda _, __, line: without_keys(str(line)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]

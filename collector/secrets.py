@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type
 
 import msgspec
 
+from storage.access_keys import BYTES, PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -15,7 +17,13 @@ if TYPE_CHECKING:
 HIDDEN = "***"
 # As much as could be a password, which may hold any character where it is not encoded.
 _PASSWORD = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
+_KEY = re.compile(rf"{PREFIX}[0-9a-f]{{{2 * BYTES}}}")
 _PARAMETER = re.compile(r"(password=)[^&\s]*", re.IGNORECASE)
+
+
+def without_keys(text: str) -> str:
+    """Give *text* without the keys of ours that somebody has put where they don't belong."""
+    return _KEY.sub(f"{PREFIX}{HIDDEN}", text)
 
 
 def hidden(value: str) -> str:

@@ -16,6 +16,7 @@ from aiohttp import web
 from collector.access import sessions
 from collector.access.needs import ADMIN
 from collector.errors import Forbidden, Unauthorized
+from collector.secrets import without_keys
 from storage import audit, restriction
 from storage.access_keys import AccessKey, digest
 from storage.audit import LOCAL, Origin
@@ -82,7 +83,8 @@ class Guard:
             Unavailable: it can't be written down, and so is not to be done.
         """
         by = Origin(who(request), request.remote or "")
-        await audit.write(self._pool, by, f"{request.method} {request.path}", request.query_string)
+        action, detail = f"{request.method} {request.path}", request.query_string
+        await audit.write(self._pool, by, without_keys(action), without_keys(detail))
 
     def holder(self, token: str) -> AccessKey:
         """

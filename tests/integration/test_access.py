@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from google.rpc import status_pb2
 
-from collector import cli, telemetry
+from collector import cli, own_log, telemetry
 from collector.access import known as known_keys
 from collector.access import sessions
 from storage import access_keys, audit
@@ -304,6 +304,48 @@ async def test_session(database, pool, keys):
             assert 200 == await status(bare, again)
             await access_keys.revoke(pool, "query", US)
             await until(lambda: _is(bare, again, 401))
+
+
+async def test_keys_are_told_nowhere(database, pool, keys, monkeypatch, capsys):
+    """
+    A key that is sent, rightly, wrongly or where it doesn't belong, is in no answer, no line of our
+    log, no counter and no row, whatever goes wrong with its request.
+    """
+    own_log.to_stderr("debug")
+    token = keys["admin"]["Authorization"].removeprefix("Bearer ")
+    wrong = "pxc_" + 64 * "5"
+    monkeypatch.setattr(audit, "page", lambda *_, **__: 1 // 0)
+    answers = []
+    async with collecting(database) as client:
+
+        async def ask(path, headers, method="GET", **options):
+            async with client.request(method, path, headers=headers, **options) as response:
+                answers.append((response.status, str(response.headers), await response.text()))
+
+        await ask("/api/v1/audit", keys["admin"])  # fails with a traceback in our log
+        for each in (token, wrong):
+            both = {"X-API-Key": each, "Authorization": f"Bearer {each}"}
+            await ask(QUERY, both)
+            await ask(f"/api/v1/forwarders/none/pause?reason={each}", both, "POST")
+            await ask(INGEST, both, "POST", data="{")
+            await ask("/api/v1/session", {}, "POST", json={"key": each, "more": 1})
+            await ask("/nowhere", both)
+        reader, writer = await asyncio.open_connection(client._base_url.host, client._base_url.port)
+        writer.write(f"GET / HTTP/1.1\r\nX-API-Key {token}\r\n\r\n".encode())
+        answers.append((0, "", (await reader.read(1_000)).decode()))
+        writer.close()
+        await writer.wait_closed()
+        await ask("/metrics", keys["admin"])
+    rows = str(
+        await pool.fetch("SELECT access_keys::text, audit_log::text FROM access_keys, audit_log")
+    )
+    told = capsys.readouterr()
+
+    assert 500 == answers[0][0]
+    assert "request_failed" in told.err
+    assert "reason=pxc_***" in rows
+    for secret in (token, wrong):
+        assert secret not in str(answers) + told.err + told.out + rows
 
 
 def _bare(client):
