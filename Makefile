@@ -19,6 +19,10 @@ test: .venv/test.stamp  ## Lint, types, and all tests on a Postgres of their own
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
+chaos: .venv/test.stamp  ## All faults, of half a minute each; HOURS=1 goes on under load, POSTS=100000 posts so many
+	PIXSIM_CHAOS=30 $(BIN)/python -m pytest tests/chaos
+	$(BIN)/python -m tests.chaos.endurance --hours $(or $(HOURS),0) --posts $(or $(POSTS),0)
+
 bench: .venv/test.stamp  ## Measure ingest and lookups against Postgres' own ceiling
 	$(BIN)/python -m tests.bench
 
@@ -31,9 +35,13 @@ costs: .venv/test.stamp  ## Count anew what a record costs, after a change that 
 screenshots: .venv/test.stamp  ## Make pictures of the page in build/screenshots (needs Chromium)
 	$(BIN)/python -m tests.e2e.page.screenshots build/screenshots
 
+audit: .venv/audit.stamp  ## Ask pypi.org for known weaknesses of the pinned dependencies
+	.ci/audit .venv/audit/bin/pip-audit
+
 lock:  ## Pin every dependency anew (needs uv)
 	uv pip compile -q pyproject.toml --extra embedded --group build $(LOCK) -o requirements.txt
 	uv pip compile -q pyproject.toml --extra embedded --group build --group dev $(LOCK) -o requirements-dev.txt
+	uv pip compile -q --group audit $(LOCK) -o requirements-audit.txt
 
 LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
@@ -50,4 +58,9 @@ LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-heade
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e . -e exporter
 	@touch $@ .venv/serve.stamp
 
-.PHONY: help serve demo test bench profile costs screenshots lock
+.venv/audit.stamp: .venv/bin/python requirements-audit.txt
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install -q --require-hashes -r requirements-audit.txt
+	@touch $@
+
+.PHONY: help serve demo test chaos audit bench profile costs screenshots lock
