@@ -13,6 +13,7 @@ receiver is a collector of ours. docs/forwarding.md has the table.
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -21,7 +22,7 @@ from collector.forwarding.fields import nanoseconds
 from storage.records import PROMOTABLE, Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from storage.records import LogRecord, Scope
     from storage.stored import Stored
@@ -83,10 +84,11 @@ def resource(stored: Stored) -> Resource | None:
 def _as_it_came(row: LogRecord) -> Record:
     attributes = row.extra or {}
     if row.promoted:
-        attributes = attributes.copy()
-        for name in _promoted(row.promoted):
-            if (value := getattr(row, name)) is not None:
-                attributes[name] = value
+        names, read = _promoted(row.promoted)
+        found = dict(zip(names, read(row), strict=True))
+        if None in found.values():  # somebody has deleted it
+            found = {name: value for name, value in found.items() if value is not None}
+        attributes = {**attributes, **found}
     time = observed = nanoseconds(row.timestamp, row.timestamp_ns)
     if (row.observed_timestamp, row.observed_timestamp_ns) != (row.timestamp, row.timestamp_ns):
         observed = nanoseconds(row.observed_timestamp or row.timestamp, row.observed_timestamp_ns)
@@ -156,8 +158,12 @@ def _made(service: str, env: str | None, instance_id: str | None) -> Resource:
 
 
 @lru_cache(maxsize=1_000)
-def _promoted(bits: int) -> tuple[str, ...]:
-    return tuple(name for bit, name in enumerate(PROMOTABLE) if bits >> bit & 1)
+def _promoted(bits: int) -> tuple[tuple[str, ...], Callable[[LogRecord], tuple[Any, ...]]]:
+    """Give the names that *bits* stand for, and what reads their columns."""
+    names = tuple(name for bit, name in enumerate(PROMOTABLE) if bits >> bit & 1)
+    if len(names) > 1:
+        return names, attrgetter(*names)
+    return names, lambda row: tuple(getattr(row, name) for name in names)
 
 
 def _uint32(number: int | None) -> int:

@@ -8,6 +8,7 @@ and ``resource.proto``. https://protobuf.dev/programming-guides/encoding/
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 MEDIA = "application/x-protobuf"
 MOST_KNOWN = 1_000  # names of attributes, and severities, that are kept as they are written
-LONGEST_KNOWN = 100  # characters of one
+LONGEST_KNOWN = 100  # characters of one, and of a text that is kept with its name
+MOST_PAIRS = 10_000  # names with their values
 _UINT64 = 2**64 - 1
 _times = struct.Struct("<BQBQ").pack
 _double = struct.Struct("<BBd").pack
@@ -62,10 +64,11 @@ def record(given: Record) -> bytes:
     if (body := given.body) is not msgspec.UNSET:
         parts += (b"\x2a", _WRITERS[type(body)](body))
     for name, value in given.attributes.items():
-        head = _names.get(name) or _name(name)
-        written = _WRITERS[type(value)](value)
-        size = len(head) + len(written)
-        parts += (_PAIR[size] if size < SHORT else b"\x32" + varint(size), head, written)
+        kind = type(value)
+        if kind is int or (kind is str and len(value) <= LONGEST_KNOWN):
+            parts.append(_known_pair(name, value))
+        else:
+            parts.append(_pair(name, value))
     if dropped := given.dropped_attributes_count:
         parts.append(b"\x38" + varint(dropped))
     if flags := given.flags:
@@ -87,6 +90,18 @@ def request(groups: Groups) -> bytes:
 def any_value(value: object) -> bytes:
     """Write the AnyValue that *value* is the encoding of, its length in front."""
     return _WRITERS[type(value)](value)
+
+
+def _pair(name: str, value: object) -> bytes:
+    """Write an attribute of a record."""
+    head = _names.get(name) or _name(name)
+    written = _WRITERS[type(value)](value)
+    size = len(head) + len(written)
+    return (_PAIR[size] if size < SHORT else b"\x32" + varint(size)) + head + written
+
+
+# Of most names the values are few. Floats are none of them: 0.0 and -0.0 are equal.
+_known_pair = lru_cache(MOST_PAIRS, typed=True)(_pair)
 
 
 def _resource_logs(resource: Resource | None, scopes: Scopes) -> bytes:
