@@ -48,7 +48,7 @@ export function DeadLetters({ name, forwarder, run, utc, again, onClose }) {
         ${next !== null && html`<button type="button" onClick=${() => setFirst(next)}>Older</button>`}
         <span class="gap"></span><button type="button" onClick=${onClose}>Close</button></div>
       <ul class="letters">${letters.map((each) => html`<li key=${each.id}>
-        <p class="why"><span class="wrong">${visible(each.reason)}</span> <span class="faint">·
+        <p class="why"><span class="wrong">${visible(each.reason)}</span> <span class="faint">·${" "}
           ${each.attempts > 1 ? `${counted(each.attempts)} times · ` : ""}<${When} time=${each.created_at} utc=${utc} />${each.retry ? " · is to be sent again" : ""}</span></p>
         ${each.entry ? html`<${Said} entry=${each.entry} utc=${utc} />` : html`<p class="faint">the record is deleted</p>`}
         <div class="asking"><button type="button" aria-label="Send dead letter ${each.id} again" onClick=${() => does(["one", each.id])}>Again…</button>

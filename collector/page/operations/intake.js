@@ -26,7 +26,7 @@ export function Intake({ times, beat, utc, again }) {
         ${" "}${counted(records)} records in ${counted(requests)} requests in this time</span></p>
       <${Sparkline} counts=${counts} starts=${starts} what="records" utc=${utc} class="sparkline-large" />
       <p class="chart-ends"><span>${moment(start, { utc, seconds: true }).slice(0, 16)}</span>
-        <span>most: ${counted(Math.max(0, ...counts))} in ${duration(seconds * 1_000).replace(/ 0 (?:s|min)$/, "")}</span>
+        <span>most: ${counted(Math.max(0, ...counts))} in ${duration(seconds * 1_000).replace(/ 0 (?:s|min)$/, "").replace(".0", "")}</span>
         <span>${moment(end, { utc, seconds: true }).slice(0, 16)}</span></p>
       ${senders.length ? html`<div class="scrolls senders" tabindex="0" role="region" aria-label="Senders"><${Rows} label="Senders" heads=${["sender", "receiver", "over time", " requests", " records",
         ...(refused ? [" refused"] : []), "last"]} rows=${senders.map((each) => ({ key: `${each.receiver} ${each.sender}`, cells: [

@@ -6,7 +6,7 @@ import datetime as dt
 import http.server
 import shutil
 import threading
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -95,29 +95,39 @@ FORWARDER = """
 
 
 class Destination(http.server.BaseHTTPRequestHandler):
-    """Takes JSON lines, but while it `refuses` none that have the word unfit."""
+    """Takes JSON lines, but none that have the text which it `refuses`, if any."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        refused = self.server.refuses and b"unfit" in body
+        refused = self.server.refuses and self.server.refuses in body
+        said = b"a field cannot be read" if refused else b""
         self.send_response(400 if refused else 200)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(said)))
         self.end_headers()
+        self.wfile.write(said)
 
     def log_message(self, *_):
         pass
 
 
-@pytest.fixture(name="destination", scope="session")
-def _destination():
-    """Where the collector sends records of the service ``forwarded``."""
+@contextmanager
+def refusing(text):
+    """A destination that refuses what has *text* in it."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Destination) as there:
-        there.refuses = True
+        there.refuses = text
+        there.url = f"http://127.0.0.1:{there.server_port}"
         serving = threading.Thread(target=there.serve_forever, args=(0.05,))
         serving.start()
         yield there
         there.shutdown()
         serving.join()
+
+
+@pytest.fixture(name="destination", scope="session")
+def _destination():
+    """Where the collector sends records of the service ``forwarded``."""
+    with refusing(b"unfit") as there:
+        yield there
 
 
 @pytest.fixture(name="site", scope="session")
@@ -126,9 +136,8 @@ def _site(server, destination, tmp_path_factory):
     if CHROMIUM is None:
         pytest.skip(reason="no chromium on this machine, which would show the page")
     folder = tmp_path_factory.mktemp("page")
-    url = f"http://127.0.0.1:{destination.server_port}"
     with postgres.clone(server) as database, starting(database, folder) as start:
-        collector = start(exporters=FORWARDER.format(url))
+        collector = start(exporters=FORWARDER.format(destination.url))
         send(collector, *_records(dt.datetime.now(dt.UTC)))
         yield collector
 

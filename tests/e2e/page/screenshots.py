@@ -22,8 +22,8 @@ from playwright.async_api import async_playwright
 from collector.demo_events import BROWSER, SERVICES, Story
 from collector.demo_senders import NATIVE_PATH, OTLP_PATH, posts
 from tests import postgres
-from tests.e2e.conftest import starting
-from tests.e2e.page.conftest import CHROMIUM
+from tests.e2e.conftest import free_port, starting
+from tests.e2e.page.conftest import CHROMIUM, refusing
 
 MINUTES = 50
 SIZES = {"wide": (1360, 800), "narrow": (400, 800)}
@@ -40,6 +40,10 @@ VIEWS = {
     "request": "?view=request&id={asked.request_id}",
     "trace": "?view=trace&id={retried.trace_id}",
     "no-job": "?view=job&id=1",
+    "overview": "?view=overview&last=25m",
+    "overview-failing": "?view=overview&last=25m&q=servcie:worker",
+    "operations": "?view=operations&last=15m",
+    "letters": "?view=operations&last=15m&letters=victorialogs/errors",
 }
 FOUND = {
     "failed": "stage:retry:decision level:error",
@@ -47,8 +51,16 @@ FOUND = {
     "asked": "service:worker stage:pipeline:start",
 }
 LOADED = """
-() => document.querySelector('.legend b, .mistake, .facts, .message')
+() => document.querySelector('.legend b, .mistake, .facts, .message, .card')
     && !document.querySelector('[aria-busy=true]')
+"""
+TALL = {"overview": 1180, "operations": 1300, "letters": 1300}  # pixels of views that are scrolled
+# One that is well, one that refuses some records, and one that is away.
+FORWARDERS = """
+  file: {{folder: "{folder}", start_at: beginning}}
+  victorialogs/errors:
+    {{endpoint: "{url}", start_at: beginning, compression: none, filter: "level>=warning"}}
+  loki: {{endpoint: "http://127.0.0.1:{port}", start_at: beginning}}
 """
 OPEN = {"errors"}  # views in which a record is open
 
@@ -91,6 +103,7 @@ async def shoot(collector, folder):
             VIEWS.items(), ("light", "dark"), SIZES
         ):
             width, height = SIZES[size]
+            height = TALL.get(name, height)
             page = await browser.new_page(
                 viewport={"width": width, "height": height}, color_scheme=theme
             )
@@ -113,8 +126,10 @@ def main():
         postgres.template(server),
         postgres.clone(server) as database,
         starting(database, Path(temporary)) as start,
+        refusing(b"ProviderTimeout") as there,
     ):
-        collector = start()
+        exporters = FORWARDERS.format(folder=f"{temporary}/out", url=there.url, port=free_port())
+        collector = start(exporters=exporters)
         send(collector)
         asyncio.run(shoot(collector, folder))
 

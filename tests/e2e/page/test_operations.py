@@ -59,7 +59,7 @@ async def test_dead_letters(visit, destination):
     Records that a destination did not take are shown with the reasons, lead to the logs, and are
     sent again when somebody says so, and says it twice.
     """
-    destination.refuses = True
+    destination.refuses = b"unfit"
     now = dt.datetime.now(dt.UTC).isoformat()
     said = ("good", "unfit one", "unfit two")
     send(
@@ -78,7 +78,7 @@ async def test_dead_letters(visit, destination):
     await expect(page.locator(".row-marked")).to_contain_text("unfit one")
     await page.go_back()
 
-    destination.refuses = False
+    destination.refuses = None
     await confirmed(page, page.get_by_role("button", name="Send all again…"), "Send again")
     await until(lambda: destination_of(visit.site)["dead_letters"] == 0)
     await page.keyboard.press("r")
