@@ -15,6 +15,7 @@ import msgspec
 from collector.alerting.settings import Alerts
 from collector.exporters.postgres import Postgres
 from collector.forwarding.settings import Forwarder
+from collector.pushing import Metrics
 from collector.sections import Connections, HttpServer, Seconds, Section, servers
 
 MOST_WORKERS = 64
@@ -48,6 +49,7 @@ class Telemetry(Section, frozen=True, kw_only=True):
     """What the collector tells of itself."""
 
     logs: Logs = Logs()
+    metrics: Metrics = Metrics()
 
 
 class Service(Section, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from collector.forwarding.pace import Courtesy
 from collector.gauges import gauging
 from collector.housekeeping import Chore, housekeeping
 from collector.pipeline import pipeline
+from collector.pushing import pushing
 from collector.server import Listener, listening
 from collector.tail import handlers as tail
 from collector.tail.hub import Hub
@@ -207,7 +208,11 @@ async def keeping(
         database.connected(dsn, size=KEEPERS) as pool,
         gauging({"housekeeping": pool}),
         housekeeping(
-            [*_chores(pool, config.store, waiting), gauges.database(pool, folders(config.store))]
+            [
+                *_chores(pool, config.store, waiting),
+                gauges.database(pool, folders(config.store)),
+                *pushing(config.service.telemetry.metrics),
+            ]
         ),
         forwarding(config.forwarders, dsn, courtesy),
         alerting(config.alerts, dsn),

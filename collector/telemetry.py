@@ -24,8 +24,10 @@ from prometheus_client import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from prometheus_client import Metric
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own variable
 PLACE = "PIXSIM_COLLECTOR_PLACE"
@@ -318,6 +320,11 @@ def ended(folder: Path, place: int) -> None:
 def exposed() -> bytes:
     """Give all counters as Prometheus reads them, of all workers together."""
     return generate_latest(_all())
+
+
+def families() -> Iterable[Metric]:
+    """Give all counters with their samples, of all workers together."""
+    return _all().collect()
 
 
 def totals(counters: Sequence[Counter]) -> list[list[tuple[dict[str, str], int]]]:

@@ -147,12 +147,11 @@ async def retire(pool: asyncpg.Pool, names: Sequence[str], now: dt.datetime) -> 
             for name in gone:
                 alerts = await _alerts(connection, name)
                 firing = [Change("resolved", each) for each in alerts if each.state == "firing"]
-                told = [each for each in firing if each.alert.notified_at is not None]
                 await _change(connection, name, firing, (), now)
                 content = Content(
                     rule=name, annotations={}, query="", by=None, start=now, end=now, alerts=[]
                 )
-                await _tell(connection, content, told, now)
+                await _tell(connection, content, firing, now)
             await connection.execute("DELETE FROM alert_rules WHERE name = ANY ($1)", gone)
     return gone
 

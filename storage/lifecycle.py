@@ -82,8 +82,7 @@ def step(
     for value, alert in there.items():
         if value not in found and alert.state == "firing":
             changes.append(Change("resolved", alert))
-            if alert.notified_at is not None:
-                told.append(Change("resolved", alert))
+            told.append(Change("resolved", alert))  # to its notifiers; there may be none
     for value, each in found.items():
         alert = _met(there.get(value), each, *described(each), now)
         if alert.state == "pending" and now - alert.active_at >= terms.hold:

@@ -217,15 +217,17 @@ async def test_silence(pool, alerting):
     Nobody is told of what is silenced until the silence ends; who was told that an alert fires is
     told that it is resolved, silence or not.
     """
-    await store(pool, record(service="a", timestamp=NOON), record(service="b", timestamp=NOON))
+    await store(pool, *(record(service=each, timestamp=NOON) for each in "abc"))
     rule = made(by="service", count={"above": 0}, labels={"team": "video"})
     told = {"comment": "", "author": "me", "now": NOON}
+    await silences.add(pool, {"service": "c"}, until=NOON + DAY, **told)
     matchers = {"team": "vid*", "service": "a"}
     one = await silences.add(pool, matchers, until=NOON + MINUTE, **told)
 
-    assert (["a", "b"], []) == await alerting.at(rule, NOON + SECOND)
+    assert (["a", "b", "c"], []) == await alerting.at(rule, NOON + SECOND)
     assert [("a", [("firing", "b")])] == await alerting.told(NOON + SECOND)
-    assert {("firing", "a", True), ("firing", "b", False)} == set(await alerting.history())
+    fired = {("firing", "a", True), ("firing", "b", False), ("firing", "c", True)}
+    assert fired == set(await alerting.history())
 
     assert await silences.end(pool, one.id, NOON + 2 * SECOND)
     assert await silences.end(pool, one.id, NOON + 2 * SECOND) is None
