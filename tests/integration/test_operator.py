@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -110,14 +111,15 @@ async def test_refusals(get):
     """
     What was refused is told since the start, by reason, the most frequent first.
     """
-    telemetry.records_refused.labels("r1", "few").inc()
-    telemetry.records_refused.labels("r1", "many").inc(5)
-    telemetry.requests_refused.labels("/r1", "full").inc(2)
+    us = uuid.uuid4().hex
+    telemetry.records_refused.labels(us, "few").inc()
+    telemetry.records_refused.labels(us, "many").inc(5)
+    telemetry.requests_refused.labels(us, "full").inc(2)
     answer = await get(operator.REFUSALS)
 
-    of_us = [each for each in answer["records"] if each["receiver"] == "r1"]
+    of_us = [each for each in answer["records"] if each["receiver"] == us]
     assert [("many", 5), ("few", 1)] == [(each["reason"], each["records"]) for each in of_us]
-    assert {"route": "/r1", "reason": "full", "requests": 2} in answer["requests"]
+    assert {"route": us, "reason": "full", "requests": 2} in answer["requests"]
     assert dt.datetime.fromisoformat(answer["since"]) <= dt.datetime.now(dt.UTC)
 
 
