@@ -17,6 +17,7 @@ const ROW = 20; // pixels of a row above the lanes
 const BEYOND = 6; // lanes that are drawn above and below those that are seen
 const NARROW = 600;
 const LABELS = { wide: 260, narrow: 124 }; // pixels
+const EDGE = 22; // pixels at the end in which no name has room
 const LETTER = 6.4; // pixels of a letter, about
 const MOST_JOBS = 4; // whose attempts are shown
 const GAP_SHARE = 0.08; // of what is seen, from which on a silence has room for its name
@@ -55,7 +56,7 @@ export function Timeline({ lanes, story, view, lane, selected, onLane, onZoom, o
     <div class="ruler" style=${{ height: `${head}px` }} aria-hidden="true">
       <div class="lane-names"><span>since the start</span>${rows.map(({ name }) => html`<span>${name}</span>`)}</div>
       <svg width=${scale.width} height=${head}>
-        ${ticks(scale, story.start).map(({ time, name }) => html`
+        ${ticks(scale, story.start).filter(({ time }) => scale.x(time) < scale.width - EDGE).map(({ time, name }) => html`
           <text class="tick" x=${scale.x(time)} y="14">${name}</text>`)}
         ${rows.map(({ pieces }, row) => pieces.map((piece) => html`<${Piece} ...${piece} y=${(row + 1) * ROW} />`))}
       </svg>

@@ -22,7 +22,7 @@ export function Tools({ state, by, known, lane, rows, count, tail, toggles, sear
     ${state.lane && html`<${Taken} name=${line(lane, 40)} what="lane" onSet=${() => onSet({ lane: null })} />`}
     ${state.zoom && html`<${Taken} name=${`${duration(Math.max(0, state.zoom.from))} – ${duration(Math.max(0, state.zoom.to))}`} what="span of time"
       onSet=${() => onSet({ zoom: null })} />`}
-    <span class="faint" role="status">${rows.length === count ? counted(count) : `${counted(rows.length)} of ${counted(count)}`} records</span>
+    <span class="faint" role="status">${rows.length === count ? counted(count) : `${counted(rows.length)} of ${counted(count)}`} ${count === 1 ? "record" : "records"}</span>
     ${tail && html`<${LiveState} live=${tail} paused=${false} />`}
     <span class="gap"></span>
     <button type="button" class="quiet" aria-pressed=${state.live} onClick=${toggles.live} title="Follow what comes (l)">▶ Follow</button>
