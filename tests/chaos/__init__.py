@@ -1,0 +1,1 @@
+"""Faults, and what is left after them: what was acknowledged, once."""
