@@ -14,6 +14,7 @@ import requests
 from tests.e2e.sender import Sender, stored
 
 NEW = "https://new.example"
+INGEST = "/api/v1/logs/ingest"
 PATIENCE = 60  # seconds; a machine may be busy
 
 
@@ -75,6 +76,11 @@ def test_workers_that_are_killed(start, database):
     until(lambda: collector.counters()["pixsim_workers_restarted_total", frozenset()] == 2)
     counters = collector.counters()
     kept = len(acknowledged(senders))
+    for _ in range(8):
+        requests.post(collector.native + INGEST, data="{", timeout=5)
+    refusals = [
+        requests.get(f"{collector.native}/api/v1/refusals", timeout=5).json() for _ in range(4)
+    ]
     last = Sender(collector.native)
     until(lambda: len(last.acknowledged) > 10)
     left = [worker for some in workers(collector) for worker in some]
@@ -89,6 +95,11 @@ def test_workers_that_are_killed(start, database):
     assert len(senders) >= statuses.count("gone")
     assert kept <= counters["pixsim_records_stored_total", frozenset({("receiver", "pixsim")})]
     assert acknowledged([*senders, last]) <= stored(database)
+    assert [8] * 4 == [
+        sum(each["requests"] for each in answer["requests"] if each["route"] == INGEST)
+        for answer in refusals
+    ]
+    assert 1 == len({answer["since"] for answer in refusals})
     assert len(left) == 3
     assert not running
     assert not folder.exists()
