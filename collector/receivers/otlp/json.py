@@ -16,11 +16,12 @@ from collector.receivers.otlp.refusal import TOO_DEEP, Refused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collector.correlation import Columns
+    from collector.correlation import Attribute, Columns
     from storage.records import LogRecord
 
 SEVERITY = "severity_number"  # an unknown name was dropped
 
+LONGEST_SEEN = 200  # bytes of an attribute that is looked up the next time
 _NAMES = dict(SeverityNumber.items())
 _UINT64 = range(2**64)
 _UINT32 = range(2**32)
@@ -62,21 +63,49 @@ def record(
         Refused: it is not a ``LogRecord``.
         TooDeep: a value in it is.
     """
-    return mapping.record(_entry(raw, columns, changes), prototype, now)
+    if (record := json_messages.quick(raw)) is not None:
+        try:
+            seen = columns.seen
+            attributes = [
+                seen.get(each) or _attribute(each, columns, changes)
+                for each in map(bytes, record.attributes or ())
+            ]
+            return mapping.record(_entry(record, attributes, changes), prototype, now)
+        except (Refused, *json_messages.UNREADABLE):
+            changes.clear()  # the way below tells where it is, and mends what can be mended
+    message = json_messages.read(json_messages.RECORD, raw, changes)
+    attributes = [
+        columns.attribute(name, value)
+        for name, value in _attributes(message.attributes, changes).items()
+    ]
+    return mapping.record(_entry(message, attributes, changes), prototype, now)
 
 
-def _entry(raw: bytes, columns: Columns, changes: set[str]) -> mapping.Entry:
-    record = json_messages.read(json_messages.RECORD, raw, changes)
+def _attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:
+    """Read an attribute that was not seen lately, and remember it; see `Columns.remember`."""
+    if attribute := columns.seen_before.get(raw):
+        columns.remember(raw, columns.name(attribute.name), attribute)
+        return attribute
+    found: set[str] = set()
+    ((text, value),) = key_values([json_messages.KEY_VALUE.decode(raw)], found).items()
+    changes |= found
+    name = columns.name(text)
+    attribute = name.attribute(value)
+    if not found and len(raw) <= LONGEST_SEEN and type(value) not in {dict, list}:
+        columns.remember(raw, name, attribute)
+    return attribute
+
+
+def _entry(
+    record: json_messages.LogRecord, attributes: list[Attribute], changes: set[str]
+) -> mapping.Entry:
     return mapping.Entry(
         time=_number(record.time_unix_nano, "timeUnixNano", _UINT64),
         observed=_number(record.observed_time_unix_nano, "observedTimeUnixNano", _UINT64),
         severity_number=_severity(record.severity_number, changes),
         severity_text=string(record.severity_text, "severityText", changes),
         body=_body(record.body, changes),
-        attributes=[
-            columns.attribute(name, value)
-            for name, value in _attributes(record.attributes, changes).items()
-        ],
+        attributes=attributes,
         dropped_attributes_count=_number(
             record.dropped_attributes_count, "droppedAttributesCount", _UINT32
         ),

@@ -15,7 +15,7 @@ import msgspec
 
 from collector import values
 from collector.errors import BadRequest, Violation
-from collector.receivers.otlp.json_values import KeyValue  # noqa: TC001  msgspec reads it
+from collector.receivers.otlp.json_values import KeyValue
 from collector.receivers.otlp.refusal import Refused, expected
 
 # U+FFFD, in a mixture of cases that no sender writes, so that it tells a mended record.
@@ -48,6 +48,12 @@ class LogRecord(_Message):
     trace_id: Any = None
     span_id: Any = None
     event_name: Any = None
+
+
+class QuickRecord(LogRecord):
+    """One record, whose attributes are left to be looked up."""
+
+    attributes: list[msgspec.Raw] | None = None  # type: ignore[assignment]
 
 
 class Origin(_Message):
@@ -86,6 +92,9 @@ _M = TypeVar("_M", bound=_Message)
 _REQUEST = msgspec.json.Decoder(Request)
 ORIGIN = msgspec.json.Decoder(Origin)
 RECORD = msgspec.json.Decoder(LogRecord)
+_QUICK_RECORD = msgspec.json.Decoder(QuickRecord)
+KEY_VALUE = msgspec.json.Decoder(KeyValue)
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ANY = msgspec.json.Decoder()
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
@@ -113,6 +122,16 @@ def request(body: bytes) -> Request:
         raise BadRequest(f"{exc.field}: {exc}", (Violation(exc.field, str(exc)),)) from exc
 
 
+def quick(raw: bytes) -> QuickRecord | None:
+    """Read a record as far as its attributes, or give None where it isn't a usual one."""
+    if b"\\" in raw and _MENDED in raw:
+        return None
+    try:
+        return _QUICK_RECORD.decode(raw)
+    except UNREADABLE:
+        return None
+
+
 def read(decoder: msgspec.json.Decoder[_M], raw: bytes, changes: set[str]) -> _M:
     """
     Read a message, with types or loosely; null is an empty one.
@@ -122,7 +141,7 @@ def read(decoder: msgspec.json.Decoder[_M], raw: bytes, changes: set[str]) -> _M
     """
     try:
         found = decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raw = _mended(raw)
         try:
             members = _ANY.decode(raw)
