@@ -21,7 +21,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports.zstd import ZstdDecompressor, ZstdError
 
-FIRST_ROOM = 2 * 1024 * 1024  # bytes, before it is known what can be stored in time
+FIRST_ROOM = 8 * 1024 * 1024  # bytes a second, before it is known what can be stored
 LEAST_ROOM = 512 * 1024  # bytes, however long something took
 WEIGHT = 0.25  # of each new reckoning in what is known
 TURN = 1024 * 1024  # bytes that are decoded at a time, about; see `collector.turns`
@@ -51,9 +51,8 @@ class InFlight:
     def __init__(self, limit: int, longest_wait: float = 1.0) -> None:
         self.limit = limit
         self.held = 0
-        self.room: float = min(
-            limit, FIRST_ROOM
-        )  # bytes that can be stored in time, by what is known
+        # bytes that can be stored in time, by what is known
+        self.room: float = min(limit, FIRST_ROOM * longest_wait)
         self._longest_wait = longest_wait
         self._ahead = 0  # bytes that a request waits for that comes now
 
