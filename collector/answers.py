@@ -19,6 +19,7 @@ from google.rpc import error_details_pb2, status_pb2
 from collector.errors import (
     BadRequest,
     RequestError,
+    TooMany,
     Unauthorized,
     Unprocessable,
     UnsupportedMedia,
@@ -96,7 +97,7 @@ def reason(exc: Exception) -> str:
 
 def _described(exc: Exception) -> tuple[int, str, dict[str, str]]:
     match exc:
-        case UnsupportedMedia() | Unauthorized():
+        case UnsupportedMedia() | Unauthorized() | TooMany():
             return exc.status, str(exc), exc.headers
         case RequestError():
             return exc.status, str(exc), {}

@@ -16,7 +16,7 @@ from collector.alerting.settings import Alerts
 from collector.exporters.postgres import Postgres
 from collector.forwarding.settings import Forwarder
 from collector.pushing import Metrics
-from collector.sections import Connections, HttpServer, Seconds, Section, servers
+from collector.sections import Connections, HttpServer, RateLimits, Seconds, Section, servers
 
 MOST_WORKERS = 64
 MOST_BY_DEFAULT = 4  # workers; more are for who has measured that they help
@@ -61,6 +61,7 @@ class Service(Section, frozen=True, kw_only=True):
     # Who may send and ask: holders of keys, or anybody; auto is anybody on this machine, where
     # nothing listens elsewhere.
     access: Literal["auto", "keys", "anybody"] = "auto"
+    rate_limits: RateLimits = RateLimits()
     connections: Connections = Connections()
     workers: Annotated[int, msgspec.Meta(ge=0, le=MOST_WORKERS)] = 0  # 0: see `Config.workers`
     shutdown_timeout: Seconds = 10.0  # for requests under way when it is told to stop

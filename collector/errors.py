@@ -9,6 +9,7 @@ What can go wrong with a request, told by what its sender should do.
   + Unprocessable       422 it is JSON, but not of the endpoint's shape (native and query API)
   + TooLarge            413 it, or what it inflates to, is over the limit
   + UnsupportedMedia    415 its Content-Type or Content-Encoding is not one we read
+  + TooMany             429 its key has sent more than it may; later it may again
   + NotInstalled        501 it wants an optional part that this collector lacks
 
 Storage's own errors (`storage.errors`) say the rest; `collector.server` turns all of
@@ -17,6 +18,7 @@ them into answers, in the shape that the path's protocol wants.
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import msgspec
@@ -106,6 +108,17 @@ class UnsupportedMedia(RequestError):
     def __init__(self, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
         self.headers = headers or {}
+
+
+class TooMany(RequestError):
+    """The key has sent more than it may; it may again after some seconds."""
+
+    status = 429
+    reason = "rate_limited"
+
+    def __init__(self, message: str, wait: float) -> None:
+        super().__init__(message)
+        self.headers = {"Retry-After": str(math.ceil(wait))}
 
 
 class NotInstalled(RequestError):

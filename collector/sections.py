@@ -67,6 +67,13 @@ class Connections(Section, frozen=True, kw_only=True):
     read_timeout: Seconds = 30.0  # for a whole body
 
 
+class RateLimits(Section, frozen=True, kw_only=True):
+    """How much each key may send a second to each process; 0 is no limit."""
+
+    requests: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    bytes: Annotated[float, msgspec.Meta(ge=0)] = 0.0  # after decompression
+
+
 def servers(part: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], HttpServer]]:
     """Give each server that *part* of a configuration has, with the path to it."""
     if isinstance(part, HttpServer):

@@ -239,7 +239,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     finally:
         request.app[IN_FLIGHT].release(request, stored=stored)
         if guard is not None:
-            guard.leave()
+            guard.leave(request)
     if request.app[LEAVING].is_set():
         response.force_close()
     labels = (request.method, _route(request), response.status)

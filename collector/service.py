@@ -189,7 +189,7 @@ async def collecting(
                 balance=place.balance,
                 control=control,
                 settings=config.service.connections,
-                guard=Guard(known, telling),
+                guard=Guard(known, telling, config.service.rate_limits),
             )
         )
         yield

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from aiohttp import web
 
 from collector.access import sessions
-from collector.access.needs import ADMIN
+from collector.access.needs import ADMIN, SEND
+from collector.access.rates import Rates
+from collector.body import HELD
 from collector.errors import Forbidden, Unauthorized
 from collector.secrets import without_keys
+from collector.sections import RateLimits
 from storage import audit, restriction
 from storage.access_keys import AccessKey, digest
 from storage.audit import LOCAL, Origin
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 KEY = web.RequestKey("key", AccessKey)
 Presented: TypeAlias = tuple[AccessKey, bytes, float]  # by which digest, and until when
 
+NO_LIMITS = RateLimits()
 _BEARER = "bearer "
 NONE = "a key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
 UNKNOWN = "this key is not known, or no longer"
@@ -39,8 +43,9 @@ UNKNOWN = "this key is not known, or no longer"
 class Guard:
     """Lets requests through by *known* keys, or all where that is None; *pool* has the audit."""
 
-    def __init__(self, known: Known | None, pool: Pool) -> None:
+    def __init__(self, known: Known | None, pool: Pool, limits: RateLimits = NO_LIMITS) -> None:
         self.known = known
+        self._rates = Rates(limits)
         self._pool = pool
 
     def admit(self, request: web.Request, needs: Needs) -> None:
@@ -50,6 +55,7 @@ class Guard:
         Raises:
             Unauthorized: it has no key that holds.
             Forbidden: its key is not for this.
+            TooMany: it wants to send more than its key may.
             Unavailable: no keys were ever read; try again later.
         """
         if self.known is None or needs.scope is None:
@@ -65,13 +71,17 @@ class Guard:
                     "restricted",
                 )
             restriction.current.set(Restriction(key.services, key.envs))
+        if needs is SEND:
+            self._rates.admit(key.id, key.name)
         request[KEY] = key
         self.known.used.add(key.id)
         if request.method == "GET" and (task := asyncio.current_task()) is not None:
             self.known.hold(task, known_by, until)
 
-    def leave(self) -> None:
+    def leave(self, request: web.Request) -> None:
         """End what `admit` began; it is of no harm where that let nobody in."""
+        if (key := request.get(KEY)) is not None:
+            self._rates.sent(key.id, request.get(HELD, 0))
         if self.known is not None and (task := asyncio.current_task()) is not None:
             self.known.release(task)
 

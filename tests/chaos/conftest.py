@@ -60,7 +60,7 @@ class Stage:
             return found.fetchall() if found.description else []
 
 
-@pytest.fixture(name="stage", scope="module")
+@pytest.fixture(name="stage", scope="session")
 def _stage():
     folder = postgres.made_folder("pixsim-chaos-")
     try:

@@ -19,7 +19,7 @@ from storage import access_keys, audit
 from storage.access_keys import Wanted
 from storage.audit import Origin
 from storage.errors import Rejected
-from tests.collecting import collecting
+from tests.collecting import CONFIG, collecting
 
 US = Origin("local", "somebody@here")
 QUERY, INGEST = "/api/v1/logs/query", "/api/v1/logs/ingest"
@@ -393,3 +393,22 @@ def test_commands(database, tmp_path, monkeypatch, capsys):
         json.loads(line)["action"] for line in told.splitlines()
     ]
     assert "somebody@" in told
+
+
+async def test_how_much_a_key_may_send(database, pool, keys):
+    """
+    A key that has sent what it may is told when it may again, in its API's shape, and counted; the
+    others go on.
+    """
+    other = await made(pool, "other", "ingest")
+    config = CONFIG.format(access="keys").replace("{access", "{rate_limits: {requests: 1}, access")
+    async with collecting(database, config=config) as client, refused("rate_limited", "/v1/logs"):
+        found = [await status(client, keys["ingest"], INGEST, "POST", json=LINE) for _ in range(2)]
+        async with client.post("/v1/logs", headers=keys["ingest"], json={}) as response:
+            told = await response.json()
+        others = await status(client, other, INGEST, "POST", json=LINE)
+
+    assert [200, 200, 429] == [*found, response.status]
+    assert response.headers["Retry-After"] == "1"
+    assert told == {"code": 8, "message": "key ingest may send 1 requests a second"}
+    assert others == 200
