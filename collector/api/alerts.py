@@ -89,7 +89,7 @@ class Answers(msgspec.Struct, frozen=True):
         now = self.now()
         if given.until is not None:
             if given.until <= now:
-                raise invalid("until", Unfit("a time to come"), given.until.isoformat())
+                raise web.HTTPConflict(text=f"until is over: {given.until.isoformat()}")
             return given.until
         held = HELD if given.duration is None else read("duration", given.duration, span)
         return now + held if LAST - now > held else LAST

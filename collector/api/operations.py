@@ -191,7 +191,11 @@ ALERTING = (
         summary="Have nobody told of alerts with some labels",
         query=a.Silencing,
         answer=Silence,
-        failures={400: "there are 1,000 silences", 403: "a page of another site asks"}
+        failures={
+            400: "there are 1,000 silences",
+            403: "a page of another site asks",
+            409: "its end is over",
+        }
         | _WRONG
         | _AWAY,
     ),
