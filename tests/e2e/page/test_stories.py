@@ -18,6 +18,7 @@ GATEWAY, API, WORKER, FIRST, SECOND, MEDIA = (f"{n:016x}" for n in range(1, 7))
 LOST = "f" * 16
 STORY = f"?view=job&id={JOB}"
 SILENT = 4_712
+MARKED = "\u202e" + HOSTILE["markup"]
 
 
 def _records():
@@ -54,10 +55,8 @@ def _records():
         stage = {"stage": event} if ":" in event else {}
         yield _record(seconds, service, event, {"trace_id": TRACE, **stage, **fields})
     yield _record(0, "worker", "begun", {"job_id": SILENT, "stage": "pipeline:start"})
-    for name in ("markup", "right to left"):
-        text = HOSTILE[name]
-        hostile = {"stage": text, "error": text, "request_id": text, "error_type": text}
-        yield _record(0, text, text, {"job_id": text, "level": "ERROR", **hostile})
+    hostile = dict.fromkeys(("job_id", "request_id", "stage", "error", "error_type"), MARKED)
+    yield _record(0, MARKED, MARKED, {"level": "ERROR", **hostile})
 
 
 def _ended(span, parent, took=None, **more):
@@ -283,7 +282,7 @@ async def test_a_long_story(visit):
             each for each in await (await route.fetch()).json() if each["msg"] == "job_created"
         ]
         last = START + dt.timedelta(hours=1)
-        times = (START + (last - START) * n / 3_999 for n in range(4_000))
+        times = (START + (last - START) * n / 2_999 for n in range(3_000))
         await route.fulfill(
             json=[
                 one
@@ -294,7 +293,7 @@ async def test_a_long_story(visit):
 
     await visit.page.route("**/trace/job/*", many)
     page = await visit.open(STORY)
-    await expect(page.locator(".toolbar [role=status]")).to_have_text("4,000 records")
+    await expect(page.locator(".toolbar [role=status]")).to_have_text("3,000 records")
     marks = await page.locator(".mark-info").first.get_attribute("d")
     assert 500 < marks.count("M") < 1_300
     await page.keyboard.press("G")
@@ -308,21 +307,19 @@ async def test_a_long_story(visit):
     assert await page.locator(".lane-name").count() < 60
 
 
-@pytest.mark.parametrize("name", ["markup", "right to left"])
-async def test_text_of_a_story_is_text(visit, name):
+async def test_text_of_a_story_is_text(visit):
     """
     No id, service, stage or error becomes markup, runs, or turns the page around.
     """
-    page = await visit.open(f"?view=job&id={quote(HOSTILE[name], safe='')}")
+    page = await visit.open(f"?view=job&id={quote(MARKED, safe='')}")
     await page.locator(".first-error").click()
     await page.mouse.move(*(await _middle(page.locator(".pointer"))))
 
     assert await page.evaluate("window.hacked === undefined")
     assert 0 == await page.locator(".story :is(img, script, iframe, b b)").count()
-    shown = HOSTILE["markup"] if name == "markup" else "user ⟨202E⟩gnp.exe⟨202C⟩"
     for place in ("h1", ".first-error", ".chips", ".lane-names >> nth=1", ".row .said"):
         text = await page.locator(place).first.text_content()
-        assert shown[:30] in text
+        assert "⟨202E⟩<img src=x onerror" in text
     assert "\u202e" not in await page.locator("body").inner_text()
     assert "\u202e" not in await page.title()
 
@@ -337,18 +334,12 @@ async def test_seen_by_all(visiting, axe):
     Nothing shuts out who sees little, uses keys or listens, light or dark; at 400 pixels nothing
     but the table and the chips is scrolled sideways.
     """
-    found = {}
-    async with visiting(viewport={"width": 1200, "height": 700}) as visit:
+    async with visiting(viewport={"width": 1200, "height": 600}) as visit:
         page = await visit.open(f"{STORY}&expand=trace&lane=worker")
-        found["light"] = await axe(page, "main")
-        await visit.open("?view=job&id=987654321", rows=False)
-        await page.get_by_role("heading", name="No record").wait_for()
-        found["none"] = await axe(page, "main")
-    dark = {"viewport": {"width": 400, "height": 800}, "color_scheme": "dark"}
-    async with visiting(**dark) as visit:
-        page = await visit.open(f"?view=trace&id={TRACE}")
-        found["dark"] = await axe(page, "main", "color-contrast")
+        light = await axe(page, "main")
+        await page.emulate_media(color_scheme="dark")
+        await page.set_viewport_size({"width": 400, "height": 800})
+        dark = await axe(page, ".story", "color-contrast")
         width = await page.evaluate("document.documentElement.scrollWidth")
 
-    assert {"light": [], "none": [], "dark": []} == found
-    assert 400 == width
+    assert ([], [], 400) == (light, dark, width)
