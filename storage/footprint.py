@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 
 from storage import counts
+from storage.chunks import LATEST
 from storage.counts import Span
 from storage.layout import WHOLE, hypertable
 from storage.partitions import EARLIEST
 from storage.reader import Reader  # noqa: TC001  named in a signature
 from storage.where import Where
 
+DEFAULT, FUTURE = "log_entries_default", "log_entries_future"  # only a hypertable has the latter
 # Bytes with indexes, those of the indexes, and the name, which ends with the day.
 SIZES = {
     False: f"""
@@ -59,24 +61,20 @@ async def footprint(reader: Reader) -> Footprint:
         rows = await connection.fetch(SIZES[await hypertable(connection)])
         database: int = await connection.fetchval(DATABASE)
         records = await _records(connection)
-    known = {name: day for name, *_ in rows if (day := _day(name))}
-    found = []
-    for name, size, index_size in rows:
-        number = None
-        if records is not None:
-            of_day = known.get(name)
-            others = (n for day, n in records.items() if day not in known.values())
-            number = records.get(of_day, 0) if of_day else sum(others)
-        found.append(
+    held = None if records is None else _by_table([row[0] for row in rows], records)
+    return Footprint(
+        database_bytes=database,
+        partitions=[
             Partition(
                 name=name,
-                day=known.get(name),
-                records=number,
+                day=_day(name),
+                records=None if held is None else held.get(name, 0),
                 bytes=size,
                 index_bytes=index_size,
             )
-        )
-    return Footprint(database_bytes=database, partitions=found)
+            for name, size, index_size in rows
+        ],
+    )
 
 
 async def _records(connection: Any) -> dict[dt.date | None, int] | None:
@@ -92,6 +90,17 @@ async def _records(connection: Any) -> dict[dt.date | None, int] | None:
         *where.arguments,
     )
     return {row[0]: row[1] for row in rows}
+
+
+def _by_table(names: list[str], records: dict[dt.date | None, int]) -> dict[str, int]:
+    """Give how many records each table has; what has no day of its own is in one for the rest."""
+    by_day: dict[dt.date | None, str] = {day: name for name in names if (day := _day(name))}
+    held: dict[str, int] = {}
+    for day, number in records.items():
+        late = day is not None and day >= LATEST.date() and FUTURE in names
+        name = by_day.get(day, FUTURE if late else DEFAULT)
+        held[name] = held.get(name, 0) + number
+    return held
 
 
 def _day(name: str) -> dt.date | None:

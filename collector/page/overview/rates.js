@@ -12,19 +12,24 @@ const SHOWN = 8;
 const NAME = 60; // characters
 const RECORDS = 1_000_000; // that are read at most
 const ERRORS = "level>=error";
+const GIVEN = "(provider_id:* OR stage:*)";
 const FIELDS = [["provider_id", "provider"], ["stage", "stage"]];
 
 export function ErrorRates({ q, times, run, logs, again }) {
-  return FIELDS.map(([field, name]) => html`<${Rates} key=${field} field=${field} name=${name} q=${q}
-    times=${times} run=${run} logs=${logs} again=${again} />`);
+  // One question for both: the records are read once.
+  const state = useAnswer(`${LOGS}/facets`, { q: both(q, GIVEN), ...times.now,
+    fields: FIELDS.map(([field]) => field).join(","), limit: 100, records: RECORDS, matching: ERRORS }, run);
+  return FIELDS.map(([field, name]) => html`<${Rates} key=${field} field=${field} name=${name} state=${state}
+    logs=${logs} again=${again} />`);
 }
 
-function Rates({ field, name, q, times, run, logs, again }) {
-  const state = useAnswer(`${LOGS}/facets`, { q: both(q, `${field}:*`), ...times.now,
-    fields: field, limit: 100, records: RECORDS, matching: ERRORS }, run);
+function Rates({ field, name, state, logs, again }) {
+  const facet = ({ facets }) => facets.find((each) => each.field === field);
   return html`<${Card} title="Errors by ${name}" told="errors among its records" state=${state} again=${again}
-    empty=${({ records }) => !records && `No record of this time has a ${name}.`}>
-    ${({ facets: [{ values, distinct }], since, complete }) => {
+    empty=${(answer) => !facet(answer).values.length && `No record of this time has a ${name}.`}>
+    ${(answer) => {
+      const { values, distinct } = facet(answer);
+      const { since, complete } = answer;
       const part = complete ? {} : { start: since };
       const found = [...values].sort((a, b) => b.matching - a.matching || b.count - a.count);
       const shown = found.slice(0, SHOWN);
@@ -40,7 +45,7 @@ function Rates({ field, name, q, times, run, logs, again }) {
             html`<span class="faint">${counted(count)}</span>`,
           ] };
         })} />
-        ${distinct > shown.length && html`<p class="faint">and ${counted(distinct - shown.length)} more with fewer errors</p>`}`;
+        ${distinct > shown.length && html`<p class="faint">and ${counted(distinct - shown.length)} more</p>`}`;
     }}
   </>`;
 }
