@@ -401,7 +401,9 @@ async def test_over_http(pool, alerting, capsys):
             ["service"],
             ["=a"],
             ["a=b", "--for", "2y"],
-            ["a=b", "--until", "2001-01-01"],
+            ["a=b", "--until", "then"],
         ):
             code, told = await run("silence", *wrong)
             assert (2, True) == (code, "Input should be" in told)
+        over = await run("silence", "a=b", "--until", "2001-01-01")
+        assert (2, "pixsim-collector: until is over: 2001-01-01T00:00:00+00:00\n") == over
