@@ -36,6 +36,11 @@ class Stoppable:
         self._command, self._user = process.cmdline(), process.uids().real
         self._started = None
 
+    @property
+    def was_stopped(self):
+        """Whether the server that runs, if any, is another than at first."""
+        return bool(self._started)
+
     def _postmaster(self):
         return psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
 
@@ -94,6 +99,7 @@ def stoppable():
             try:
                 yield server
             finally:
-                server.kill()
+                if server.was_stopped:  # the one of now is not known to who started the first
+                    server.kill()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

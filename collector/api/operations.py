@@ -52,8 +52,10 @@ _WRONG = {422: "a parameter is not of its type"}
 _AWAY = {503: "the database is away, or the query takes too long; try again later"}
 _BODY = {
     400: "the body cannot be decoded",
+    408: "the body did not come to its end in time",
     413: "the body is too large",
     415: "the body's type or encoding is not one that is read",
+    429: "the key has sent more than it may; send the same again later",
     503: "nothing was stored; send the same again later",
 }
 _ONE = f"{FORWARDERS}/{{name}}"
