@@ -26,8 +26,9 @@ def main():
         overload.main(arguments.workers)
     if "ingest" not in wanted:
         return
-    with collector.running(workers=arguments.workers) as it:
-        ingest.main(it.dsn, it.native, it.otlp, it.process, it.postmaster)
+    # A machine that has other things to do too may take longer than a second for so much at once.
+    with collector.running(workers=arguments.workers, settings=", max_wait: 30") as it:
+        ingest.main(it)
 
 
 main()

@@ -94,7 +94,7 @@ async def round_of(records, seed, exporters):
         caught = time.perf_counter() - start
         used = (cpu(it.process) - before) / records * 1e6
         await connection.close()
-        copied = await ceiling(it.dsn) if not exporters else None
+        copied = (await ceiling(it))[0] if not exporters else None
     return records / seconds, late / caught if exporters and caught else None, used, copied
 
 
@@ -116,4 +116,5 @@ async def main(records):
             )
 
 
-asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else RECORDS))
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else RECORDS))

@@ -1,8 +1,14 @@
-"""How fast records are acknowledged, and what a bare COPY of the same rows does."""
+"""
+How fast records are acknowledged, and what a bare COPY of the same rows does.
+
+``of CPU`` is the share of all processors that goes to what can't be left out: decoding, mapping and
+COPY of a record on both sides (`parts`), and the client.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import time
 
@@ -11,12 +17,19 @@ import psutil
 
 from storage.copying import TABLE
 from storage.records import COLUMNS
-from tests.bench import bodies, load
+from tests.bench import bodies, load, parts
 
 CONNECTIONS = 8
+KINDS = {  # by the address, the media type, how it is encoded, and the sizes of bodies
+    "native JSON": ("native", "application/json", bodies.native, (1, 10, 100, 1_000)),
+    "OTLP protobuf": ("otlp", "application/x-protobuf", bodies.otlp, (1, 10, 100, 1_000)),
+    "OTLP JSON": ("otlp", "application/json", bodies.otlp_json, (100, 1_000)),
+    "OTLP protobuf, gzip": ("otlp", "application/x-protobuf", bodies.otlp, (100, 1_000)),
+}
+PATHS = {"native": "/api/v1/logs/ingest/batch", "otlp": "/v1/logs"}
 RECORDS = {1: 6_000, 10: 40_000, 100: 200_000, 1_000: 200_000}  # a run, by records a body
 HEADER = (
-    f"{'':24}{'logs/s':>10}{'of COPY':>9}{'p50 ms':>8}{'p99 ms':>8}"
+    f"{'':29}{'logs/s':>8}{'of COPY':>9}{'of CPU':>8}{'p50 ms':>8}{'p99 ms':>8}"
     f"{'µs/log collector':>18}{'Postgres':>10}{'client':>8}{'MB':>8}"
 )
 
@@ -33,11 +46,11 @@ def cpu(process):
     return total
 
 
-async def ceiling(dsn, rows=200_000, batch=10_000):
-    """COPY rows that are in the table now back into it, as bytes; give rows a second."""
-    connection = await asyncpg.connect(dsn)
+async def ceiling(it, rows=200_000, batch=10_000):
+    """COPY rows that are in the table now back into it; give rows a second, and Postgres' µs."""
+    connection = await asyncpg.connect(it.dsn)
     columns = ", ".join(COLUMNS)
-    parts = []
+    pieces = []
     for offset in range(0, rows, batch):
         out = io.BytesIO()
         await connection.copy_from_query(
@@ -45,75 +58,88 @@ async def ceiling(dsn, rows=200_000, batch=10_000):
             output=out,
             format="binary",
         )
-        parts.append(out.getvalue())
+        pieces.append(out.getvalue())
     await connection.execute("TRUNCATE log_entries, ledger, seen")
     await connection.execute("CHECKPOINT")
     start = time.perf_counter()
-    for part in parts:
+    before = cpu(it.postmaster)
+    for part in pieces:
         await connection.copy_to_table(
             TABLE[False], source=io.BytesIO(part), columns=COLUMNS, format="binary"
         )
     seconds = time.perf_counter() - start
+    used = cpu(it.postmaster) - before
     count = await connection.fetchval("SELECT count(*) FROM log_entries")
     await connection.close()
-    return count / seconds
+    return count / seconds, used / count * 1e6
 
 
-async def measure(dsn, collector, postmaster, name, url, content_type, encode, size):
-    """Send one kind of body; give a line of the table without the ratio."""
-    connection = await asyncpg.connect(dsn)
+async def measure(it, kind, size):
+    """Send bodies of one kind and size; give a line of the table without the ratios."""
+    address, media, encode, _ = KINDS[kind]
+    connection = await asyncpg.connect(it.dsn)
     await connection.execute("TRUNCATE log_entries, ledger, seen")
     await connection.execute("CHECKPOINT")
     records = RECORDS[size]
     found = list(bodies.events(min(records, 20_000)))
     encoded = [encode(found[i : i + size]) for i in range(0, len(found), size)]
-    requests = [
-        load.request(url, content_type, bodies.unlike(encoded[n % len(encoded)], n, content_type))
-        for n in range(records // size)
-    ]
+    url = getattr(it, address) + PATHS[address]
+    requests = []
+    for n in range(records // size):
+        body = bodies.unlike(encoded[n % len(encoded)], n, media)
+        headers = {}
+        if kind.endswith("gzip"):
+            body, headers = gzip.compress(body, 6), {"Content-Encoding": "gzip"}
+        requests.append(load.request(url, media, body, headers))
     me = psutil.Process()
-    watched = (collector, postmaster, me)
+    watched = (it.process, it.postmaster, me)
     before = [cpu(p) if p is not me else sum(p.cpu_times()[:2]) for p in watched]
     seconds, latencies = await load.run(url, requests, records // size, CONNECTIONS)
     after = [cpu(p) if p is not me else sum(p.cpu_times()[:2]) for p in watched]
     stored = await connection.fetchval("SELECT count(*) FROM log_entries")
     await connection.close()
-    assert stored == records, f"{name}: sent {records}, stored {stored}"
+    assert stored == records, f"{kind}: sent {records}, stored {stored}"
     used = [(b - a) / records * 1e6 for a, b in zip(before, after, strict=True)]
     return {
-        "name": f"{name}, {size} a body",
+        "kind": kind,
+        "size": size,
         "rate": records / seconds,
         "p50": latencies[len(latencies) // 2] * 1e3,
         "p99": latencies[int(len(latencies) * 0.99)] * 1e3,
         "used": used,
-        "memory": max(p.memory_info().rss for p in (collector, *collector.children())) / 1e6,
+        "memory": max(p.memory_info().rss for p in (it.process, *it.process.children())) / 1e6,
     }
 
 
-async def run(dsn, native_url, otlp_url, collector, postmaster):
+async def least(it, stored):
+    """Give the µs that a record of each kind takes in any case; Postgres takes *stored*."""
+    needed = {}
+    for kind in parts.READERS:
+        encode = KINDS[kind][2]
+        found = list(bodies.events(20_000))
+        encoded = [encode(found[i : i + 100]) for i in range(0, len(found), 100)]
+        needed[kind], rows = parts.reading(kind, encoded)
+    copied = await parts.copying(it.dsn, rows)
+    for kind, read in needed.items():
+        print(f"{kind:24} at least {read:5.1f} to read, {copied:.1f} + {stored:.1f} to copy, in µs")
+    return {kind: read + copied + stored for kind, read in needed.items()}
+
+
+async def run(it):
     """Print the table."""
-    kinds = (
-        (
-            "native JSON",
-            f"{native_url}/api/v1/logs/ingest/batch",
-            "application/json",
-            bodies.native,
-        ),
-        ("OTLP protobuf", f"{otlp_url}/v1/logs", "application/x-protobuf", bodies.otlp),
-    )
-    lines = [
-        await measure(dsn, collector, postmaster, name, url, content_type, encode, size)
-        for name, url, content_type, encode in kinds
-        for size in RECORDS
-    ]
-    copied = await ceiling(dsn)
+    lines = [await measure(it, kind, size) for kind in KINDS for size in KINDS[kind][3]]
+    copied, stored = await ceiling(it)
+    needed = await least(it, stored)
     print(HEADER)
-    print(f"{'bare binary COPY':24}{copied:10,.0f}{1:9.2f}")
+    print(f"{'bare binary COPY':29}{copied:8,.0f}{1:9.2f}")
     for line in lines:
+        client = line["used"][2]
+        busy = line["rate"] * (needed[line["kind"].removesuffix(", gzip")] + client) / 1e6
+        name = f"{line['kind']}, {line['size']}"
         print(
-            f"{line['name']:24}{line['rate']:10,.0f}{line['rate'] / copied:9.2f}"
-            f"{line['p50']:8.1f}{line['p99']:8.1f}"
-            f"{line['used'][0]:18.1f}{line['used'][1]:10.1f}{line['used'][2]:8.1f}"
+            f"{name:29}{line['rate']:8,.0f}{line['rate'] / copied:9.2f}"
+            f"{busy / psutil.cpu_count():8.2f}{line['p50']:8.1f}{line['p99']:8.1f}"
+            f"{line['used'][0]:18.1f}{line['used'][1]:10.1f}{client:8.1f}"
             f"{line['memory']:8.0f}"
         )
 

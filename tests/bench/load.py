@@ -52,12 +52,13 @@ class Connection(asyncio.Protocol):
             self.done.set_exception(exc or ConnectionResetError("closed by the server"))
 
 
-def request(url, content_type, body):
+def request(url, content_type, body, headers=None):
     """Put a whole HTTP request together."""
     parts = urlsplit(url)
+    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     head = (
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n{more}\r\n"
     )
     return head.encode() + body
 
