@@ -58,7 +58,7 @@ READERS = 8  # connections for queries
 PROBES = 1  # a connection for probes, and for the little that readers keep
 OPERATORS = 2  # connections for notices, and for what operators say
 FOLLOWERS = 3  # connections for who follows live: one reading for all, two for who is behind
-KEEPERS = 4  # connections for housekeeping
+KEEPERS = 5  # connections for housekeeping
 DRAINERS = 2  # connections for what comes out of the spool
 
 

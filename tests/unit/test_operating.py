@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from collector import telemetry
+from collector import configfile, service, telemetry
 
 DOCS = Path(__file__).parents[2] / "docs"
 RULES = [
@@ -62,6 +62,23 @@ def test_every_alert_is_explained():
     for rule in RULES:
         assert rule["labels"]["severity"] in {"warning", "critical"}
         assert rule["annotations"]["summary"]
+
+
+def test_connections():
+    """
+    docs/scaling.md has the number of connections that the collector counts for itself.
+    """
+    text = """
+service: {workers: 4}
+exporters:
+  postgres: {dsn: "postgresql://h/d"}
+  loki: {endpoint: "http://a"}
+  otlphttp: {endpoint: "http://b"}
+"""
+    number = service.connections(configfile.parse(text, "c", {}).config)
+    told = " ".join((DOCS / "scaling.md").read_text().split())
+
+    assert f"Four workers with two destinations have {number}," in told
 
 
 def test_dashboard():
