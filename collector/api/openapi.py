@@ -106,7 +106,7 @@ def _schemas() -> tuple[dict[Any, Any], dict[str, Any]]:
 def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"summary": operation.summary, "operationId": _id(operation)}
     if operation.needs.scope is not None:
-        found["security"] = [{name: []} for name in SCHEMES]
+        found["security"] = [{}, *({name: []} for name in SCHEMES)]  # or none, where nobody asks
         found["description"] = _key(operation.needs)
     if operation.endpoint:
         found["servers"] = [{"url": f"http://{operation.endpoint}", "description": "by default"}]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from storage.access_keys import AccessKey
 
 PATH = "/api/v1/session"
-MOST_BYTES = 4 * 1024  # of a body
+MOST_BYTES = 64 * 1024  # of a body
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +40,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 async def shown(request: web.Request) -> web.Response:
     """Answer with who asks, whether they may anything or not."""
-    guard = _guard(request)
-    if guard is None:
+    if (guard := _guard(request)) is None:
         return answered(Session(required=False))
     return answered(_session(guard.recognized(request)))
 
@@ -49,14 +48,13 @@ async def shown(request: web.Request) -> web.Response:
 async def begin(request: web.Request) -> web.Response:
     """Answer with who has the key, and with the cookie that stands for it from now on."""
     server.refuse_strangers(request)
-    guard = _guard(request)
-    if guard is None:
-        return answered(Session(required=False))
     body = await server.body(request, limit=MOST_BYTES)
     try:
         given = msgspec.json.decode(body, type=Login).key
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise BadRequest("the body is no object with a `key`") from exc
+    if (guard := _guard(request)) is None:
+        return answered(Session(required=False))
     key = guard.holder(given.strip())
     response = answered(_session(key))
     response.set_cookie(
