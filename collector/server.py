@@ -8,6 +8,7 @@ somebody has sent is stored to the end, whether or not they wait for the answer.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 import re
@@ -33,6 +34,8 @@ from storage.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+
+    from prometheus_client import Counter, Histogram
 
     from collector.control import Control
     from collector.sections import Cors, HttpServer
@@ -242,9 +245,9 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
             guard.leave(request)
     if request.app[LEAVING].is_set():
         response.force_close()
-    labels = (request.method, _route(request), response.status)
-    telemetry.requests.labels(*labels).inc()
-    telemetry.request_seconds.labels(*labels).observe(time.monotonic() - began)
+    number, seconds = _counters(request.method, _route(request), response.status)
+    number.inc()
+    seconds.observe(time.monotonic() - began)
     if not response.prepared:
         response.headers.update(headers(request))
     return response
@@ -257,6 +260,12 @@ async def _admit(request: web.Request, guard: Guard) -> None:
     if needs is ADMIN and request.method not in QUESTIONS:
         refuse_strangers(request)
         await guard.note(request)
+
+
+@functools.lru_cache(1_000)  # finding them by their labels takes longer than counting
+def _counters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    labels = (method, route, status)
+    return telemetry.requests.labels(*labels), telemetry.request_seconds.labels(*labels)
 
 
 def headers(request: web.Request) -> dict[str, str]:
