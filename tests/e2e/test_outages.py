@@ -128,3 +128,35 @@ def test_nothing_is_lost_and_nothing_twice(start, postgres):
     assert {1} == set(found.values())
     for event in ("spool_fills", "spool_drained"):
         assert any(f'"{event}"' in line for line in (*collector.lines, *again.lines))
+
+
+def test_beyond_its_limit_senders_are_told(start, postgres, tmp_path):
+    """
+    When the spool is full, requests are answered with 503 and both reasons, counted, and the
+    collector is not ready; what was acknowledged before is stored, and room is there again.
+    """
+    limits = f'enabled: true, folder: "{tmp_path}", max_bytes: 65536, after: 0.2'
+    collector = start(f'dsn: "{postgres.dsn}", spool: {{{limits}}}', "workers: 1")
+    postgres.stop()
+    numbers = iter(range(9_000_000, 9_001_000))
+    acknowledged = []
+    while (answer := posted(collector, number := next(numbers))).startswith("200"):
+        acknowledged.append(number)
+    ready = requests.get(f"{collector.native}/ready", timeout=10)
+    counters = collector.counters()
+    postgres.start()
+    until(lambda: set(acknowledged) <= stored(postgres).keys())
+    until(lambda: collector.counters()[SPOOLED] == 0)
+    again = posted(collector, next(numbers))
+    collector.stop()
+
+    assert 10 < len(acknowledged)
+    assert answer.startswith("503")
+    assert "65536" in answer
+    assert "Postgres" in answer
+    assert 503 == ready.status_code
+    refused = {("route", "/api/v1/logs/ingest"), ("reason", "spoolfull")}
+    assert 1 == counters["pixsim_requests_refused_total", frozenset(refused)]
+    spooled = counters["pixsim_records_spooled_total", frozenset({("receiver", "pixsim")})]
+    assert len(acknowledged) == spooled
+    assert again.startswith("200")

@@ -12,6 +12,8 @@ import time
 import pytest
 import requests
 
+from tests.stoppable import until
+
 
 def otlp(number, **fields):
     """Some records of a request, told by *number*, as OTLP in JSON."""
@@ -137,6 +139,7 @@ def test_c37_whatever_is_killed_each_record_is_there_once(start, tmp_path):
     stop.set()
     for thread in threads:
         thread.join()
+    until(lambda: running[-1].counters()["pixsim_spool_records", frozenset()] == 0)
     export = requests.get(f"{running[-1].native}/api/v1/logs/export", timeout=30)
     messages = sorted(line["msg"] for line in map(json.loads, export.text.splitlines()))
     running[-1].stop()
