@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
+from collector import cli
 from collector.alerting import messages
 from collector.alerting.notifiers import Failed, tell
 from collector.alerting.settings import Email, Slack, Webhook
@@ -204,3 +205,28 @@ async def test_mail_that_fails(refusal, security, reason):
             await tell(settings, notification(told()), PAGE)
 
     assert [] == mails
+
+
+async def test_a_test_by_hand(tmp_path, capsys):
+    """
+    The command tells of each notifier whether it takes a message, and fails if any does not.
+    """
+    config = tmp_path / "config.yaml"
+    async with scripted() as server:
+        hooks = f"{{good: {{url: '{server.url}'}}, bad: {{url: 'http://127.0.0.1:1'}}}}"
+        config.write_text(f"alerts: {{notifiers: {{webhook: {hooks}}}}}")
+
+        async def run(*names):
+            arguments = ["alerts", "test", "--config", str(config), *names]
+            code = await asyncio.to_thread(cli.main, arguments)
+            found = capsys.readouterr()
+            return code, found.out, found.err
+
+        good, both, unknown = await run("good"), await run(), await run("else")
+        (body, _) = (msgspec.json.decode(each.body) for each in server.requests)
+
+    assert (0, "good: taken\n", "") == good
+    assert (2, "pixsim-collector: not taken by bad\n") == (both[0], both[2])
+    assert "bad: ClientConnectorError" in both[1]
+    assert "no notifier is named else; there are: good, bad" in unknown[2]
+    assert ("test", "good") == (body["groupLabels"]["alertname"], body["receiver"])
