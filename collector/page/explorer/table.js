@@ -16,7 +16,6 @@ const ROW = { dense: 22, roomy: 30 }; // pixels, as in explorer.css
 const HEAD = 28;
 const BEYOND = 8; // rows that are drawn above and below those that are seen
 const AHEAD = 600; // rows before the end at which more are loaded
-const SLOTS = 512; // more than a screen has rows
 
 /**
  * Props: `results` and its `version`, the explorer's `state`, `cursor` (the index of the row
@@ -57,9 +56,11 @@ export class Table extends Component {
     const widths = state.columns.map((column) => widthOf(column, state.range));
     this.variable = new Map(); // of the rows that are measured, their elements
     const rows = [];
+    // As many as can be seen at once: a row that comes in takes the elements of one that goes out.
+    const slots = Math.ceil(height / heights.usual) + 2 * BEYOND + 2;
     for (let index = first; index <= last; index += 1) {
       const entry = results.rows[index];
-      rows.push(html`<${Row} key=${index % SLOTS} index=${index} entry=${entry} before=${results.rows[index - 1]} top=${heights.top(index)}
+      rows.push(html`<${Row} key=${index % slots} index=${index} entry=${entry} before=${results.rows[index - 1]} top=${heights.top(index)}
         columns=${state.columns} wrap=${state.wrap} utc=${state.utc} q=${state.q}
         open=${state.open.has(entry.id)} selected=${index === cursor} marked=${entry.id === state.around}
         table=${this} />`);
