@@ -15,9 +15,11 @@ FOLDER = Path(page.__file__).parent / "story"
 NODE = shutil.which("node")
 RUN = """
     import { readFileSync } from "node:fs";
-    const source = readFileSync(process.argv[1], "utf-8");
-    const module = await import("data:text/javascript," + encodeURIComponent(source));
-    const calls = JSON.parse(process.argv[2]);
+    const read = (name) => "data:text/javascript," + encodeURIComponent(
+        readFileSync(`${process.argv[1]}/${name}`, "utf-8")
+            .replace(/from "\\.\\/([^"]+)"/g, (_, other) => `from "${read(other)}"`));
+    const module = await import(read(process.argv[2]));
+    const calls = JSON.parse(readFileSync(0, "utf-8"));
     console.log(JSON.stringify(calls.map(([name, ...given]) => module[name](...given))));
 """
 
@@ -27,7 +29,8 @@ def ran(script, *calls):
     if NODE is None:
         pytest.skip(reason="no node on this machine, which would run the page's script")
     done = subprocess.run(
-        [NODE, "--input-type=module", "-e", RUN, FOLDER / script, json.dumps(calls)],
+        [NODE, "--input-type=module", "-e", RUN, FOLDER, script],
+        input=json.dumps(calls),
         capture_output=True,
         text=True,
         check=True,
@@ -154,3 +157,57 @@ def test_times_since_the_start():
     assert list(cases) == written
     for names, found in zip(axes.values(), ticks, strict=True):
         assert names == [tick["name"] for tick in found][: len(names)]
+
+
+def spans(*pairs):
+    """Records, each a second after the one before, of spans and what they name as a parent."""
+    for second, (span, parent) in enumerate(pairs):
+        span_id = span and f"{span:016x}"
+        yield record(second=second, span_id=span_id, msg="m", extra={"parent_span_id": parent})
+
+
+SPANS = {
+    "below its parent, by its beginning": (
+        [(1, None), (2, f"{1:016x}"), (3, f"{2:016x}"), (4, f"{1:016X}")],
+        [(1, 0), (2, 1), (3, 2), (4, 1)],
+    ),
+    "its parent comes later": ([(2, f"{1:016x}"), (1, None)], [(1, 0), (2, 1)]),
+    "its parent is not there": ([(1, f"{9:016x}")], [(1, 0)]),
+    "what is no span id is no parent": (
+        [(1, None), (2, 1), (3, "1"), (4, {})],
+        [(1, 0), (2, 0), (3, 0), (4, 0)],
+    ),
+    "its own parent": ([(1, f"{1:016x}")], [(1, 0)]),
+    "in a circle": ([(1, f"{2:016x}"), (2, f"{1:016x}")], [(1, 0), (2, 1)]),
+    "in no span": ([(None, None), (1, None)], [("a", 0), (1, 0)]),
+}
+
+
+def test_spans_stand_below_their_parents():
+    """
+    A span stands below the one that its records name, and by itself where they name none that is
+    there; none is lost, whatever they say.
+    """
+    found = ran("lanes.js", *(["bySpan", list(spans(*pairs))] for pairs, _ in SPANS.values()))
+
+    assert {
+        name: [(f"{key:016x}" if isinstance(key, int) else key, depth) for key, depth in lanes]
+        for name, (_, lanes) in SPANS.items()
+    } == {
+        name: [(lane["key"], lane["depth"]) for lane in lanes]
+        for name, lanes in zip(SPANS, found, strict=True)
+    }
+
+
+def test_a_chain_of_thousands_of_spans():
+    """
+    However deep spans are in each other, all are there.
+    """
+    records = [
+        record(span_id=f"{n:016x}", msg="m", extra={"parent_span_id": f"{n - 1:016x}"})
+        for n in range(1, 2_000)
+    ]
+
+    (found,) = ran("lanes.js", ["bySpan", records])
+
+    assert list(range(1_999)) == [lane["depth"] for lane in found]
