@@ -20,7 +20,7 @@ from collector import document, rules
 from collector.alerting.settings import Alerts
 from collector.components import Catalog, Unknown
 from collector.config import KINDS, Config, Pipeline, Pipelines, Service
-from collector.document import BROKEN, Node
+from collector.document import BROKEN, Node, Problem
 from collector.secrets import shown
 from collector.sections import Section
 from collector.shape import Shaping, suggestion
@@ -87,6 +87,9 @@ def parse(
     service = shaping.convert(parts.get("service", Node(0, {})), Service, "service")
     checks = rules.Checks(root, components)
     problems += shaping.problems + checks.problems
+    if isinstance(alerts, Alerts) and alerts.rules and not alerts.notifiers.named:
+        message = "nobody is told, for alerts.notifiers has nobody"
+        checks.warnings.append(Problem(parts["alerts"].line, "alerts.rules", message))
     if problems:
         raise Invalid([problem.told(file) for problem in sorted(problems)])
     config = Config(**components, alerts=alerts, service=_complete(service, root, components))

@@ -66,6 +66,15 @@ def test_problems(text, expected):
     assert "s3cret" not in line
 
 
+def test_rules_that_tell_nobody():
+    """
+    Rules without anybody to tell are allowed, and odd: what fires is in the history alone.
+    """
+    found = configfile.parse("alerts: {rules: [{name: a, new: {}}]}", "c", {})
+
+    assert ["c:1: alerts.rules: nobody is told, for alerts.notifiers has nobody"] == found.warnings
+
+
 def test_secrets_are_not_shown():
     """
     Of a notifier's address nothing is shown but its host, of headers and passwords nothing.
