@@ -112,7 +112,6 @@ def test_many_connections(stage, attack):
         for each in opened:
             attack(each)
         traffic.go_on(10)
-        refused = dict(traffic.senders[0].refused)
         growth = memory(collector) - before
     assert not traffic.settled(stage.dsn)
 
