@@ -18,7 +18,7 @@ from collector.access.guard import Guard
 from collector.access.known import knowing
 from collector.access.needs import SEND
 from collector.alerting.watch import CONNECTIONS as ALERTING
-from collector.alerting.watch import alerting
+from collector.alerting.watch import alerting, tidying
 from collector.api import Api, alerts, audit, forwarders, operations, operator
 from collector.body import InFlight
 from collector.correlation import Correlation
@@ -211,6 +211,7 @@ async def keeping(
             [
                 *_chores(pool, config.store, waiting),
                 gauges.database(pool, folders(config.store)),
+                tidying(config.alerts, pool),
                 *pushing(config.service.telemetry.metrics),
             ]
         ),
@@ -242,7 +243,7 @@ def connections(config: Config) -> int:
     worker = store.connections + READERS + FOLLOWERS + PROBES + OPERATORS
     keeper = KEEPERS + DRAINERS * store.spool.enabled
     keeper += forwarders + 2 + min(MOST_READERS, forwarders + 1) if forwarders else 0
-    keeper += ALERTING * bool(config.alerts.rules)
+    keeper += ALERTING * bool(config.alerts.rules or config.alerts.notifiers.named)
     return config.workers * worker + keeper
 
 

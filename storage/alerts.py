@@ -76,7 +76,13 @@ SELECT value, records, count(*) OVER () FROM alert_values
 WHERE rule = $1 AND since >= $2 AND since < $3
 ORDER BY value IN (SELECT a.value FROM alerts a WHERE a.rule = $1) DESC, since DESC, value LIMIT $4
 """
-GONE = "SELECT name FROM alert_rules WHERE NOT name = ANY ($1) ORDER BY name FOR UPDATE"
+# Another collector may have rules that this one lacks, and then evaluates them.
+UNSEEN = dt.timedelta(hours=1)
+GONE = """
+SELECT name FROM alert_rules
+WHERE NOT name = ANY ($1) AND coalesce(evaluated_at, '-infinity') < $2
+ORDER BY name FOR UPDATE
+"""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,10 +146,14 @@ async def evaluate(
 
 
 async def retire(pool: asyncpg.Pool, names: Sequence[str], now: dt.datetime) -> list[str]:
-    """Forget the rules that have none of *names*: their alerts are resolved. Give their names."""
+    """
+    Forget the rules that have none of *names*, and that nobody has evaluated for an hour.
+
+    Their alerts are resolved. Gives their names.
+    """
     with translated():
         async with pool.acquire() as connection, connection.transaction():
-            gone = [row[0] for row in await connection.fetch(GONE, list(names))]
+            gone = [row[0] for row in await connection.fetch(GONE, list(names), now - UNSEEN)]
             for name in gone:
                 alerts = await _alerts(connection, name)
                 firing = [Change("resolved", each) for each in alerts if each.state == "firing"]

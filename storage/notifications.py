@@ -25,7 +25,7 @@ CLAIM = """
 UPDATE alert_notifications SET attempts = attempts + 1, next_at = $1 + $2, changed_at = $1
 WHERE number IN (
     SELECT number FROM alert_notifications n
-    WHERE state = 'waiting' AND (next_at <= $1 OR next_at > $1 + $3)
+    WHERE state = 'waiting' AND notifier = ANY ($5) AND (next_at <= $1 OR next_at > $1 + $3)
         AND NOT EXISTS (
             SELECT FROM alert_notifications earlier
             WHERE earlier.notifier = n.notifier AND earlier.rule = n.rule
@@ -36,6 +36,12 @@ RETURNING number, id::text, notifier, rule, content::text, attempts, created_at
 SETTLE = """
 UPDATE alert_notifications SET state = $2, error = $3, next_at = $4, changed_at = $5
 WHERE number = $1 AND state = 'waiting'
+"""
+# Of notifiers that no collector has any more; whoever has one gives up by itself.
+ABANDON = """
+UPDATE alert_notifications SET state = 'given_up', changed_at = $2,
+    error = coalesce(error, 'no collector has a notifier of this name')
+WHERE state = 'waiting' AND created_at < $1 RETURNING notifier
 """
 WRITE = """
 INSERT INTO alert_notifications
@@ -106,11 +112,20 @@ async def write(
 
 
 async def claim(
-    pool: asyncpg.Pool, now: dt.datetime, *, lease: dt.timedelta, most: int
+    pool: asyncpg.Pool,
+    now: dt.datetime,
+    *,
+    notifiers: Iterable[str],
+    lease: dt.timedelta,
+    most: int,
 ) -> list[Notification]:
-    """Give up to *most* that are to be sent now; nobody else gets them before *lease* is over."""
+    """
+    Give up to *most* that *notifiers* are to send now.
+
+    Nobody else gets them before *lease* is over.
+    """
     with translated():
-        rows = await pool.fetch(CLAIM, now, lease, LONGEST_WAIT, most)
+        rows = await pool.fetch(CLAIM, now, lease, LONGEST_WAIT, most, list(notifiers))
     return [
         Notification(
             number=number,
@@ -140,6 +155,12 @@ async def failed(
 async def given_up(pool: asyncpg.Pool, number: int, error: str, now: dt.datetime) -> None:
     """Say that it is not sent any more."""
     await _settle(pool, number, "given_up", error, now, now)
+
+
+async def abandon(pool: asyncpg.Pool, before: dt.datetime, now: dt.datetime) -> list[str]:
+    """Give up what was written *before* then and nobody sends; give the notifiers' names."""
+    with translated():
+        return [row[0] for row in await pool.fetch(ABANDON, before, now)]
 
 
 async def waiting(pool: asyncpg.Pool) -> list[Backlog]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_GROUPS = 1_000
 DAY = 86_400.0
+LONGEST_INTERVAL = 1_800.0  # seconds; a rule that nobody evaluates for an hour is forgotten
 Some = Annotated[int, msgspec.Meta(ge=1)]
 Days = Annotated[int, msgspec.Meta(ge=1, le=3_650, description="days")]
 Wait = Annotated[float, msgspec.Meta(ge=0, description="seconds")]
@@ -94,7 +95,9 @@ class Rule(Section, frozen=True, kw_only=True):
     by: str = ""  # a field: each of its values is an alert of its own
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_GROUPS)] = 100  # alerts of a rule
     hold: Wait = msgspec.field(default=0.0, name="for")  # that it is met before it fires
-    interval: Seconds = 60.0
+    interval: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_INTERVAL, description="seconds")] = (
+        60.0
+    )
     severity: Name = "warning"
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     annotations: dict[str, str] = msgspec.field(default_factory=dict)

@@ -43,7 +43,7 @@ async def alerting(config: Alerts, dsn: str) -> AsyncIterator[None]:
     Raises:
         Unavailable: the database cannot be reached at the start.
     """
-    if not config.rules:
+    if not (config.rules or config.notifiers.named):
         yield
         return
     async with (
@@ -54,7 +54,6 @@ async def alerting(config: Alerts, dsn: str) -> AsyncIterator[None]:
         chores = [
             Chore(name="alerts", interval=LOOKS, do=watch.evaluate),
             Chore(name="notifications", interval=LOOKS, do=watch.deliver),
-            Chore(name="alerts_history", interval=TIDIES, do=watch.tidy),
         ]
         async with housekeeping(chores):
             yield
@@ -117,7 +116,7 @@ class Watch:
     async def deliver(self) -> list[str]:
         """Send what is to be sent now."""
         while claimed := await notifications.claim(
-            self._pool, self._now(), lease=self._lease, most=MOST
+            self._pool, self._now(), notifiers=self._notifiers, lease=self._lease, most=MOST
         ):
             await asyncio.gather(*map(self._deliver, claimed))
         return []
@@ -125,9 +124,7 @@ class Watch:
     async def _deliver(self, notification: Notification) -> None:
         name = notification.notifier
         try:
-            if (notifier := self._notifiers.get(name)) is None:
-                raise Failed("no notifier of the configuration has this name")
-            await notifiers.tell(notifier, notification, self._config.external_url)
+            await notifiers.tell(self._notifiers[name], notification, self._config.external_url)
         except Failed as exc:
             await self._failed(notification, exc)
         else:
@@ -138,7 +135,7 @@ class Watch:
         now, error = self._now(), str(exc)
         facts = {"notifier": notification.notifier, "rule": notification.rule, "error": error}
         given_up = now - notification.created_at >= dt.timedelta(seconds=self._config.give_up_after)
-        if given_up or notification.notifier not in self._notifiers:
+        if given_up:
             await notifications.given_up(self._pool, notification.number, error, now)
             log.error("notification_given_up", attempts=notification.attempts, **facts)
         else:
@@ -150,9 +147,21 @@ class Watch:
         outcome = "given_up" if given_up else "failed"
         telemetry.alert_notifications.labels(notification.notifier, outcome).inc()
 
-    async def tidy(self) -> list[str]:
-        """Forget rules that are no longer configured, and what was long ago."""
-        now = self._now()
-        gone = await alerts.retire(self._pool, [rule.name for rule in self._rules], now)
-        await alert_history.forget(self._pool, now - dt.timedelta(days=self._config.history))
+
+def tidying(config: Alerts, pool: database.Pool, now: Callable[[], dt.datetime] = _now) -> Chore:
+    """Give the chore that forgets what is no longer configured, and what was long ago."""
+
+    async def tidy() -> list[str]:
+        time = now()
+        gone = await alerts.retire(pool, [rule.name for rule in config.rules], time)
+        for name in gone:
+            telemetry.alerts_firing.labels(name).set(0)
+        # An hour later than who has the notifier gives up.
+        late = dt.timedelta(seconds=config.give_up_after) + alerts.UNSEEN
+        for notifier in await notifications.abandon(pool, time - late, time):
+            telemetry.alert_notifications.labels(notifier, "given_up").inc()
+            log.error("notification_given_up", notifier=notifier)
+        await alert_history.forget(pool, time - dt.timedelta(days=config.history))
         return [f"forgot the rule {name}" for name in gone]
+
+    return Chore(name="alerts_history", interval=TIDIES, do=tidy)

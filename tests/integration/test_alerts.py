@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from collector import cli, configfile, server
-from collector.alerting.watch import Watch
+from collector.alerting.watch import Watch, tidying
 from collector.api import Api
 from collector.api.alerts import routes
 from collector.body import InFlight
@@ -38,6 +38,10 @@ def made(settings=None, **rule):
     return found
 
 
+async def claimed_at(pool, now):
+    return await notifications.claim(pool, now, notifiers="ab", lease=MINUTE, most=10)
+
+
 class Alerting:
     """A rule on a database, evaluated at the times of a test."""
 
@@ -58,7 +62,7 @@ class Alerting:
     async def told(self, now):
         """Take what is to be told: of each notification the notifier, and state and value."""
         claimed = []
-        while more := await notifications.claim(self.pool, now, lease=MINUTE, most=10):
+        while more := await claimed_at(self.pool, now):
             for each in more:
                 await notifications.sent(self.pool, each.number, now)
             claimed += more
@@ -142,7 +146,7 @@ async def test_absence(pool, alerting):
     await roll_ups.count(pool)
 
     assert ([""], []) == await alerting.at(none, NOON)
-    await alerts.retire(pool, [], NOON)
+    await alerts.retire(pool, [], NOON + 2 * alerts.UNSEEN)
     assert ([], []) == await alerting.at(by, NOON + SECOND)
     await store(pool, record(service="a", timestamp=NOON + MINUTE))
     assert (["b"], []) == await alerting.at(by, NOON + 61 * SECOND)
@@ -270,9 +274,9 @@ async def test_what_was_not_settled_is_sent_again(pool, alerting):
     await alerting.at(rule, NOON + 2 * MINUTE)
 
     now = NOON + 3 * MINUTE
-    (first,) = await notifications.claim(pool, now, lease=MINUTE, most=10)
-    assert [] == await notifications.claim(pool, now + 59 * SECOND, lease=MINUTE, most=10)
-    (again,) = await notifications.claim(pool, now + MINUTE, lease=MINUTE, most=10)
+    (first,) = await claimed_at(pool, now)
+    assert [] == await claimed_at(pool, now + 59 * SECOND)
+    (again,) = await claimed_at(pool, now + MINUTE)
     await notifications.failed(pool, again.number, "no", now + 5 * MINUTE, now)
 
     assert (first.id, 1, 2) == (again.id, first.attempts, again.attempts)
@@ -316,10 +320,29 @@ async def test_it_is_told_again_and_forgotten_with_the_rule(pool, alerting):
     told = await alerting.told(NOON + MINUTE)
 
     assert [("a", [("firing", "")])] * 2 == told
-    assert [] == await alerts.retire(pool, ["r"], NOON + MINUTE)
-    assert ["r"] == await alerts.retire(pool, ["other"], NOON + MINUTE)
-    assert [("a", [("resolved", "")])] == await alerting.told(NOON + MINUTE)
+    later = NOON + 2 * alerts.UNSEEN
+    assert [] == await alerts.retire(pool, ["other"], NOON + MINUTE)
+    assert [] == await alerts.retire(pool, ["r"], later)
+    assert ["r"] == await alerts.retire(pool, ["other"], later)
+    assert [("a", [("resolved", "")])] == await alerting.told(later)
     assert [("resolved", "", False)] == await alerting.history()
+
+
+async def test_what_another_collector_has_is_left_to_it(pool, alerting):
+    """
+    A collector sends nothing for notifiers that it lacks; what nobody sends is given up at last.
+    """
+    await store(pool, record(timestamp=NOON))
+    await alerting.at(made(count={"above": 0}, notify=["b"]), NOON + SECOND)
+    some = await notifications.claim(pool, NOON + DAY, notifiers="a", lease=MINUTE, most=9)
+    others = configured({"count": {"above": 0}}, give_up_after=60)
+    for now in (NOON + 60 * MINUTE, NOON + 62 * MINUTE):
+        before = await notifications.waiting(pool)
+        await tidying(others, pool, lambda now=now: now).do()
+
+    assert [] == some
+    assert ["b"] == [each.notifier for each in before]
+    assert [] == await notifications.waiting(pool)
 
 
 async def test_a_notification_arrives_in_the_end(pool):
