@@ -48,6 +48,8 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
 }
 
 MOST_MISSED = 20_000  # attributes that were not remembered, before the old ones are forgotten
+MOST_NAMES = 10_000  # of attributes, that are remembered
+LONGEST_NAME = 200  # characters of one
 MOST_OF_A_NAME = 1_000  # attributes of one name that are remembered meanwhile
 LONGEST_ERROR = 10_000  # characters
 # Characters of any other text; at 4 bytes each below the 2,704 that an index entry may have.
@@ -162,6 +164,10 @@ class Name(msgspec.Struct, gc=False, eq=False):
         bit = self.bit if type(value) is self.exact else 0
         return Attribute(self.text, value, self.column, found, self.rank, bit)
 
+    def exactly(self, value: object) -> Attribute:
+        """Do as `attribute`, of a value that is of type ``exact``, and short if it is a text."""
+        return Attribute(self.text, value, self.column, value, self.rank, self.bit)
+
 
 class Columns:
     """`Correlation`, made ready for many records."""
@@ -172,11 +178,11 @@ class Columns:
         self.seen: dict[bytes, Attribute] = {}
         self.seen_before: dict[bytes, Attribute] = {}
         self.names_seen: dict[bytes, Name] = {}
-        self._names: dict[str, Name] = {}
+        self._of_columns: dict[str, Name] = {}
         for column, names in config.merged().items():
             read, exact = _BY_TYPE[LogRecord.__annotations__[column]]
             for rank, name in enumerate(names):
-                self._names[name] = Name(
+                self._of_columns[name] = Name(
                     text=name,
                     column=column,
                     rank=rank,
@@ -184,10 +190,18 @@ class Columns:
                     exact=exact if name == column else None,
                     bit=1 << PROMOTABLE.index(column),
                 )
+        self._names = self._of_columns.copy()
 
     def name(self, text: str) -> Name:
         """Tell which column attributes of this name may fill."""
-        return self._names.get(text) or Name(text)
+        if (found := self._names.get(text)) is None:
+            found = Name(text)
+            if len(text) <= LONGEST_NAME:
+                if len(self._names) >= MOST_NAMES:
+                    self._names = self._of_columns.copy()
+                    self.names_seen.clear()
+                self._names[text] = found
+        return found
 
     def attribute(self, name: str, value: object) -> Attribute:
         """Tell which column *value* may fill under this *name*."""
@@ -205,7 +219,7 @@ class Columns:
         if self._missed > MOST_MISSED:
             self._missed = 0
             self.seen_before, self.seen = self.seen, {}
-            for each in self.names_seen.values():
+            for each in self._names.values():
                 each.remembered = 0
         if name.remembered < MOST_OF_A_NAME:
             name.remembered += 1
@@ -228,24 +242,22 @@ def filled(prototype: LogRecord, attributes: Sequence[Attribute]) -> LogRecord:
     """
     columns: dict[str, Any] = {}
     left: dict[str, object] = {}
-    promoted = only_in_columns = 0
+    promoted = twice = 0
     for attribute in attributes:
-        column = attribute.column
-        if column is None:
+        if (column := attribute.column) is None:
             left[attribute.name] = attribute.value
             continue
-        if column in columns:  # two for one column are rare, and may cost another round
-            return filled(prototype, _without_beaten(attributes))
         columns[column] = attribute.found
-        if attribute.bit:
-            promoted |= attribute.bit
-            only_in_columns += 1
+        if bit := attribute.bit:
+            promoted |= bit
         else:
             left[attribute.name] = attribute.value
-    if only_in_columns + len(left) != len(attributes) or not columns.keys().isdisjoint(left):
-        unique = _without_beaten(attributes)
-        if len(unique) != len(attributes):  # as rare: two of one name
-            return filled(prototype, unique)
+            twice += 1
+    # Two of one name, or for one column, are rare, and may cost another round.
+    if len(columns) + len(left) - twice != len(attributes) or not columns.keys().isdisjoint(left):
+        best = _without_beaten(attributes)
+        if best != attributes:
+            return filled(prototype, best)
     columns["promoted"] = promoted or None
     columns["extra"] = left or None
     return replace(prototype, **columns)

@@ -31,42 +31,48 @@ NOW = int(NOON.timestamp()) * 10**9
 
 
 def ways():
-    """Give what is done with `RECORDS` records, by the way's name."""
-    events = list(bodies.events(RECORDS, start=NOON))
-    native = bodies.native(events)
-    encoded = {protobuf: bodies.otlp(events), otlp_json: bodies.otlp_json(events)}
-    mapper = mapping.Mapper(columns=Columns(Correlation()), max_record_size=2**20)
+    """Give what is done with the records of a body, by the way's name."""
+    encode = Encoder(OtlpHttp(endpoint="http://127.0.0.1"))
+    mappers = collections.defaultdict(
+        lambda: mapping.Mapper(columns=Columns(Correlation()), max_record_size=2**20)
+    )
 
-    def otlp(decoder):
+    def otlp(decoder, body, use="receiving"):
         rows = mapping.Rows()
-        collections.deque(mapper.slices(decoder, encoded[decoder], NOW, rows), maxlen=0)
+        mapper = mappers[decoder, use]
+        collections.deque(mapper.slices(decoder, body, NOW, rows), maxlen=0)
         return rows
 
-    rows = otlp(protobuf)
-    stored = [
-        Stored(each, rows.resources[each.resource_id], rows.scopes[each.scope_id], NOON, False)
-        for each in rows.records
-    ]
-    encode = Encoder(OtlpHttp(endpoint="http://127.0.0.1"))
-    taken = [batch(*rows.records)]
-
-    def from_json():
+    def from_json(body):
         changes = collections.Counter()
-        return [record(each, NOON, set()) for each in decoding.decode(native, changes)["logs"]]
+        return [record(each, NOON, set()) for each in decoding.decode(body, changes)["logs"]]
 
+    def stored(events):
+        rows = otlp(protobuf, bodies.otlp(events), "sending on")
+        resources, scopes = rows.resources, rows.scopes
+        return [
+            Stored(row, resources[row.resource_id], scopes[row.scope_id], NOON, False)
+            for row in rows.records
+        ]
+
+    def taken(events):
+        return [batch(*otlp(protobuf, bodies.otlp(events), "the ledger").records)]
+
+    # How the body is made, and what is done with it.
     return {
-        "OTLP protobuf to rows": lambda: otlp(protobuf),
-        "OTLP JSON to rows": lambda: otlp(otlp_json),
-        "native JSON to rows": from_json,
-        "rows to the ledger": lambda: ledger.entry(taken, {}, Keys(taken)),
-        "rows to OTLP protobuf": lambda: collections.deque(encode(stored), maxlen=0),
+        "OTLP protobuf to rows": (bodies.otlp, lambda body: otlp(protobuf, body)),
+        "OTLP JSON to rows": (bodies.otlp_json, lambda body: otlp(otlp_json, body)),
+        "native JSON to rows": (bodies.native, from_json),
+        "rows to the ledger": (taken, lambda batches: ledger.entry(batches, {}, Keys(batches))),
+        "rows to OTLP protobuf": (stored, lambda rows: collections.deque(encode(rows), maxlen=0)),
     }
 
 
-def cost(way):
-    """Give what *way* takes a record, when it has been gone before."""
-    for _ in range(3):
-        way()
+def cost(make, way):
+    """Give what *way* takes a record of a body that is like others before, and none of them."""
+    *before, last = (make(list(bodies.events(RECORDS, seed=seed, start=NOON))) for seed in range(9))
+    for body in before:
+        way(body)
     counts = collections.Counter()
 
     def traced(frame, event, _argument):
@@ -77,14 +83,14 @@ def cost(way):
     def profiled(_frame, event, _argument):
         counts["calls"] += event == "c_call"
 
-    before = sys.gettrace(), sys.getprofile()
+    others = sys.gettrace(), sys.getprofile()
     sys.settrace(traced)
     sys.setprofile(profiled)
     try:
-        way()
+        way(last)
     finally:
-        sys.settrace(before[0])
-        sys.setprofile(before[1])
+        sys.settrace(others[0])
+        sys.setprofile(others[1])
     return {name: round(number / RECORDS, 1) for name, number in counts.items()}
 
 
@@ -95,7 +101,7 @@ def known():
 
 def main():
     """Count, and write it down for this Python."""
-    found = {name: cost(way) for name, way in ways().items()}
+    found = {name: cost(*way) for name, way in ways().items()}
     for name, costs in found.items():
         was = known().get(PYTHON, {}).get(name, costs)
         sys.stdout.write(f"{name:24} {costs}{'' if was == costs else f', was {was}'}\n")

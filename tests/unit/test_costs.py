@@ -19,4 +19,4 @@ def test_a_record_costs_what_it_did(name):
     if known is None:
         pytest.skip(reason=f"costs.json has no counts of Python {costs.PYTHON}")
 
-    assert pytest.approx(known[name], rel=0.05, abs=0.5) == costs.cost(WAYS[name])
+    assert pytest.approx(known[name], rel=0.05, abs=0.5) == costs.cost(*WAYS[name])

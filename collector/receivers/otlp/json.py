@@ -86,14 +86,22 @@ def _attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:
     if attribute := columns.seen_before.get(raw):
         columns.remember(raw, columns.name(attribute.name), attribute)
         return attribute
-    found: set[str] = set()
-    ((text, value),) = key_values([json_messages.KEY_VALUE.decode(raw)], found).items()
-    changes |= found
-    name = columns.name(text)
+    try:
+        pair = json_messages.SIMPLE_KEY_VALUE.decode(raw)
+    except msgspec.ValidationError:
+        return _any_attribute(raw, columns, changes)
+    if (value := pair.simple()) is msgspec.UNSET:
+        return _any_attribute(raw, columns, changes)
+    name = columns.name(pair.key)
     attribute = name.attribute(value)
-    if not found and len(raw) <= LONGEST_SEEN and type(value) not in {dict, list}:
+    if len(raw) <= LONGEST_SEEN and type(value) is not dict:  # only what can't be changed later
         columns.remember(raw, name, attribute)
     return attribute
+
+
+def _any_attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:
+    ((name, value),) = key_values([json_messages.KEY_VALUE.decode(raw)], changes).items()
+    return columns.attribute(name, value)
 
 
 def _entry(

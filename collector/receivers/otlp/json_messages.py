@@ -15,7 +15,7 @@ import msgspec
 
 from collector import values
 from collector.errors import BadRequest, Violation
-from collector.receivers.otlp.json_values import KeyValue
+from collector.receivers.otlp.json_values import KeyValue, SimpleKeyValue
 from collector.receivers.otlp.refusal import Refused, expected
 
 # U+FFFD, in a mixture of cases that no sender writes, so that it tells a mended record.
@@ -94,6 +94,7 @@ ORIGIN = msgspec.json.Decoder(Origin)
 RECORD = msgspec.json.Decoder(LogRecord)
 _QUICK_RECORD = msgspec.json.Decoder(QuickRecord)
 KEY_VALUE = msgspec.json.Decoder(KeyValue)
+SIMPLE_KEY_VALUE = msgspec.json.Decoder(SimpleKeyValue)
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ANY = msgspec.json.Decoder()
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])

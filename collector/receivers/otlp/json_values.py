@@ -53,6 +53,38 @@ class KeyValue(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     value: dict[str, Any] | None = None
 
 
+class _Value(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
+    string_value: str | msgspec.UnsetType = msgspec.UNSET
+    int_value: int | str | msgspec.UnsetType = msgspec.UNSET
+    double_value: float | msgspec.UnsetType = msgspec.UNSET
+
+
+class SimpleKeyValue(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """An attribute that is a text or a number."""
+
+    key: str
+    value: _Value
+
+    def simple(self) -> object:
+        """Encode the value as `any_value` does; UNSET where it takes a closer look."""
+        unset = msgspec.UNSET
+        text, number, double = (
+            self.value.string_value,
+            self.value.int_value,
+            self.value.double_value,
+        )
+        if text is not unset:
+            alone = number is unset and double is unset
+            return text if alone and "\0" not in text and "\0" not in self.key else unset
+        if "\0" in self.key:
+            return unset
+        if number is not unset:
+            if type(number) is str and len(number) <= LONGEST_DECIMAL and number.isdecimal():
+                number = int(number)
+            return number if type(number) is int and number in INT64 and double is unset else unset
+        return unset if double is unset else values.double(double)
+
+
 def key_values(
     pairs: object, changes: set[str], depth: int = values.MAX_DEPTH
 ) -> dict[str, object]:
@@ -192,6 +224,7 @@ def _index(_value: object, changes: set[str], _depth: int) -> None:
     changes.add(values.INDEX)
 
 
+LONGEST_DECIMAL = 18  # digits, with which it is an int64
 INT64 = range(-(2**63), 2**63)
 _NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?")
 _URL_SAFE = str.maketrans("-_", "+/")

@@ -44,7 +44,7 @@ LENGTH_OF_ONE_BYTE = 128  # a length below it is
 CONTINUED = 128  # a byte of a varint below it is the last
 LONGEST_VARINT = 10  # bytes, which a negative number has
 _double = struct.Struct("<d")
-MOST_NAMES_SEEN = 10_000
+MOST_HEADS = 10_000  # names with the length and the kind of a value
 LONGEST_SEEN = 200  # bytes of an attribute that is looked up the next time
 MOST_ORIGINS, LONGEST_ORIGIN = 1_000, 4_096  # and of resources and scopes
 
@@ -210,27 +210,27 @@ def _attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:
         columns.remember(raw, columns.name(attribute.name), attribute)
         return attribute
     size = len(raw)
-    start = 2 + raw[1] if size > 1 else 0  # of the value: its tag, its length, its one field
-    name = columns.names_seen.get(raw[:start])
-    if name is None or not start + 4 < size < LENGTH_OF_ONE_BYTE or raw[start] != VALUE:
+    start = 5 + raw[1] if size > 1 else 0  # of what follows the tag of the value's one field
+    known = columns.names_seen.get(raw[:start])
+    if known is None or not start < size < LENGTH_OF_ONE_BYTE or raw[start - 2] != size - start + 1:
         return _any_attribute(raw, columns, changes)
-    kind, length = raw[start + 2], size - start - 3
+    kind = raw[start - 1]
     value: object
-    if raw[start + 1] != length + 1:
-        return _any_attribute(raw, columns, changes)
-    if kind == STRING and raw[start + 3] == length - 1:
-        text = raw[start + 4 :]
+    if kind == STRING and raw[start] == size - start - 1 > 0:
+        text = raw[start + 1 :]
         if not text.isascii() or b"\0" in text:
             return _any_attribute(raw, columns, changes)
         value = text.decode()
-    elif kind == INTEGER and length < LONGEST_VARINT and (number := _varint(raw[start + 3 :])) >= 0:
+    elif (
+        kind == INTEGER and size - start < LONGEST_VARINT and (number := _varint(raw[start:])) >= 0
+    ):
         value = number
-    elif kind == DOUBLE and length == _double.size:
-        value = values.double(_double.unpack_from(raw, start + 3)[0])
+    elif kind == DOUBLE and size - start == _double.size:
+        value = values.double(_double.unpack_from(raw, start)[0])
     else:
         return _any_attribute(raw, columns, changes)
-    attribute = name.attribute(value)
-    columns.remember(raw, name, attribute)
+    attribute = known.exactly(value) if type(value) is known.exact else known.attribute(value)
+    columns.remember(raw, known, attribute)
     return attribute
 
 
@@ -249,16 +249,22 @@ def _any_attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute
     found: set[str] = set()
     pair = _KEY_VALUE.FromString(raw)
     key, value = values.from_key_value(pair, found)
-    start = 2 + len(pair.key)
-    name = columns.names_seen.get(raw[:start]) or columns.name(key)
+    base = raw[: 2 + len(pair.key)]
+    name = columns.name(key)
     attribute = name.attribute(value)
     if found:
         changes |= found
     elif len(raw) <= LONGEST_SEEN and type(value) not in {dict, list}:
         # Only what can't be changed later.
         columns.remember(raw, name, attribute)
-        if len(columns.names_seen) >= MOST_NAMES_SEEN:
+        if len(columns.names_seen) >= MOST_HEADS:
             columns.names_seen.clear()
-        if start < LENGTH_OF_ONE_BYTE and raw[:start] == bytes((KEY, start - 2)) + pair.key:
-            columns.names_seen[raw[:start]] = name
+        size, start = len(raw), len(base) + 3
+        head = (
+            base + bytes((VALUE, size - start + 1, raw[start - 1]))
+            if start < size < LENGTH_OF_ONE_BYTE
+            else b""
+        )
+        if base == bytes((KEY, len(base) - 2)) + pair.key and raw[:start] == head:
+            columns.names_seen[head] = name
     return attribute

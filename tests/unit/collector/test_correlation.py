@@ -232,7 +232,6 @@ def test_ever_new_values_are_not_all_remembered():
     """A name whose values are ever new doesn't fill the memory, and has its turn again later."""
     columns = Columns(Correlation())
     name = columns.name("request_id")
-    columns.names_seen[b"request_id"] = name
     for n in range(2 * MOST_OF_A_NAME):
         columns.remember(b"%d" % n, name, columns.attribute("request_id", str(n)))
 
