@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from storage.spool import Spool
 
 TRY = 0.5  # seconds between two requests that try the table while it is away
+STALE = 5.0  # seconds after which a failure says nothing, if nobody has tried since
 
 
 class Fallback:
@@ -37,12 +38,12 @@ class Fallback:
         self._spool = spool
         self._clock = clock
         self._failure: Unavailable | None = None  # why the table is not tried
-        self._due = 0.0  # when it is again
+        self._failed = self._due = 0.0  # when it was, and when it is again
 
     @property
     def away(self) -> bool:
-        """Whether requests go into the spool."""
-        return self._failure is not None
+        """Whether requests go into the spool, as far as is known."""
+        return self._failure is not None and self._clock() < self._failed + STALE
 
     async def submit(self, batch: Batch) -> Outcome:
         """
@@ -62,7 +63,8 @@ class Fallback:
                 raise
             except Unavailable as exc:
                 self._failure = failure = exc
-                self._due = self._clock() + TRY
+                self._failed = self._clock()
+                self._due = self._failed + TRY
             else:
                 self._failure = None
                 return outcome

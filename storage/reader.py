@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 
 from storage import counts, fields, filters, restriction
+from storage.database import limited
 from storage.entries import Entry, entry
 from storage.errors import Unavailable, translated
 from storage.layout import hypertable
@@ -138,8 +139,8 @@ class Reader:
     async def ping(self, *, timeout: float) -> None:  # noqa: ASYNC109  also of the connecting
         """Return when the database answers within *timeout* seconds, or raise Unavailable."""
         with translated():
-            async with self._probing.acquire(timeout=timeout) as connection:
-                await connection.fetchval("SELECT 1", timeout=timeout)
+            async with limited(self._probing, timeout) as connection:
+                await connection.fetchval("SELECT 1")
 
     @asynccontextmanager
     async def owning(self) -> AsyncIterator[PoolConnectionProxy]:

@@ -107,6 +107,7 @@ def test_nothing_is_lost_and_nothing_twice(start, postgres):
         go_on(senders)
         with postgres.hanging():
             go_on(senders)
+            health = requests.get(f"{collector.native}/health", timeout=10)
         go_on(senders)
         postgres.kill()
         go_on(senders)
@@ -124,6 +125,7 @@ def test_nothing_is_lost_and_nothing_twice(start, postgres):
     again.stop()
 
     assert (200, "spooling") == (ready.status_code, ready.json()["status"])
+    assert "disconnected" == health.json()["database"]
     assert not refused
     assert {1} == set(found.values())
     for event in ("spool_fills", "spool_drained"):
