@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import msgspec
@@ -51,7 +52,7 @@ async def answer(reader: Reader, timeout: float) -> web.Response:  # noqa: ASYNC
     fallback = reader.fallback
     try:
         await reader.ping(timeout=timeout)
-        others = [_component(part) for part in await vitals.parts(reader)]
+        others = await _others(reader, timeout)
     except Unavailable as exc:
         database = Component(name="database", state="away", reason=str(exc))
     spooling = fallback is not None and (fallback.away or database.state == "away")
@@ -73,6 +74,16 @@ async def answer(reader: Reader, timeout: float) -> web.Response:  # noqa: ASYNC
 def _answered(status: int, body: Ready, headers: dict[str, str]) -> web.Response:
     text = msgspec.json.encode(body) + b"\n"
     return web.Response(status=status, body=text, content_type=JSON, headers=headers)
+
+
+async def _others(reader: Reader, timeout: float) -> list[Component]:  # noqa: ASYNC109  the same
+    """Give what may fail beside the way of records, which does not depend on it."""
+    try:
+        async with asyncio.timeout(timeout):
+            return [_component(part) for part in await vitals.parts(reader)]
+    except (Unavailable, TimeoutError):
+        reason = "it was not told in time"
+        return [Component(name="forwarders and alerts", state="failing", reason=reason)]
 
 
 def _component(part: vitals.Part) -> Component:

@@ -356,7 +356,8 @@ async def test_probes(pool, get):
 
 async def test_ready_names_the_components(pool, get):
     """
-    A destination that is stopped and a rule that fails are named, and the collector is ready.
+    A destination that is stopped and a rule that fails are named, and the collector is ready; so
+    it is where nobody can tell of these.
     """
     await pool.execute(
         "INSERT INTO destinations (name, position, state) VALUES ('a', '', 'stopped')"
@@ -364,7 +365,13 @@ async def test_ready_names_the_components(pool, get):
     await pool.execute("INSERT INTO alert_rules (name, definition, error) VALUES ('b', '', 'no')")
     found = await get(URL("/ready"))
 
-    assert "ready" == found["status"]
+    await pool.execute("ALTER TABLE alert_rules RENAME TO elsewhere")
+    without = await get(URL("/ready"))
+
+    assert ("ready", "ready") == (found["status"], without["status"])
+    assert [("forwarders and alerts", "failing")] == [
+        (each["name"], each["state"]) for each in without["components"][1:]
+    ]
     assert [("forwarder a", "stopped"), ("alert b", "failing")] == [
         (each["name"], each["state"]) for each in found["components"][1:]
     ]
