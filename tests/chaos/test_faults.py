@@ -36,10 +36,17 @@ def kill_who_keeps_house(stage):
     stage.workers(keeping=True)[0].kill()
 
 
+def gone(process):
+    """Whether *process* has ended, even if nobody has taken note of it."""
+    with suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
+
+
 def kill_the_collector(stage):
     left = stage.workers()
     stage.stop(signal.SIGKILL)
-    psutil.wait_procs(left, 30)  # else its successor's sockets are theirs
+    until(lambda: all(map(gone, left)))  # else its successor's sockets are theirs
     stage.start()
 
 
