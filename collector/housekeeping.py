@@ -14,6 +14,8 @@ from storage.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+AGAIN = 30.0  # seconds, at most, until what the database did not do is tried again
+
 log = structlog.get_logger()
 
 
@@ -34,11 +36,12 @@ class Chore(msgspec.Struct, frozen=True, kw_only=True):
 @asynccontextmanager
 async def housekeeping(chores: Sequence[Chore]) -> AsyncIterator[None]:
     """Do *chores* beside the block, each at once and then again and again."""
-    for chore in chores:
-        if chore.before:
-            await _do(chore)
+    pauses = [await _do(chore) if chore.before else 0.0 for chore in chores]
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(_repeat(chore), name=chore.name) for chore in chores]
+        running = [
+            tasks.create_task(_repeat(chore, pause), name=chore.name)
+            for chore, pause in zip(chores, pauses, strict=True)
+        ]
         try:
             yield
         finally:
@@ -46,21 +49,22 @@ async def housekeeping(chores: Sequence[Chore]) -> AsyncIterator[None]:
                 task.cancel()
 
 
-async def _repeat(chore: Chore) -> None:
-    if not chore.before:
-        await _do(chore)
+async def _repeat(chore: Chore, pause: float) -> None:
     while True:
-        await asyncio.sleep(chore.interval)
-        await _do(chore)
+        await asyncio.sleep(pause)
+        pause = await _do(chore)
 
 
-async def _do(chore: Chore) -> None:
+async def _do(chore: Chore) -> float:
+    """Do it, and give the seconds until the next time."""
     try:
         did = await chore.do()
     except StorageError as exc:  # the next time mends it
         log.warning("housekeeping_failed", chore=chore.name, error=str(exc))
+        return min(chore.interval, AGAIN)
     except Exception:
         log.exception("housekeeping_failed", chore=chore.name)
     else:
         if did:
             log.info("housekeeping", chore=chore.name, did=list(did))
+    return chore.interval

@@ -92,3 +92,21 @@ async def test_a_bug_ends_nothing_else():
     assert ("housekeeping_failed", "a", True) == tuple(
         lines[0][key] for key in ("event", "chore", "exc_info")
     )
+
+
+async def test_what_the_database_did_not_do_is_tried_soon(monkeypatch):
+    """
+    A chore that failed because the database was away waits for no long interval.
+    """
+    monkeypatch.setattr("collector.housekeeping.AGAIN", 0.001)
+    first, beside = Work(failure=Unavailable("away")), Work(failure=Unavailable("away"))
+    chores = [
+        Chore(name="a", interval=600, do=first, before=True),
+        Chore(name="b", interval=600, do=beside),
+    ]
+    async with housekeeping(chores):
+        await first.until(2)
+        await beside.until(2)
+        await asyncio.sleep(0.01)
+
+    assert (2, 2) == (first.times, beside.times)
