@@ -14,7 +14,7 @@ const INDEXES = { whole: "sealed", parts: "in parts", none: "–" };
 
 export function Partitions({ run, again }) {
   const state = useAnswer("api/v1/partitions", {}, run);
-  return html`<${Card} title="On disk" told="a table for each day (UTC)" state=${state} again=${again} rows=${10} class="card-all">
+  return html`<${Card} title="On disk" told="a table for each day (UTC)" state=${state} again=${again} rows=${10} class="card-side">
     ${({ records, bytes, database_bytes: database, disk, partitions }) => {
       // Days to come have tables already, without records.
       const shown = partitions.filter((each) => each.records !== 0);
