@@ -11,6 +11,7 @@ import datetime as dt
 import http.client
 import os
 import shutil
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from collector.config import Config
+    from collector.sections import ServerTls
     from storage.examination import Examined
 
 State: TypeAlias = Literal["ok", "warning", "problem"]
@@ -68,8 +70,9 @@ def _warning(name: str, told: str, advice: str) -> Check:
 
 def here(config: Config) -> Iterator[Check]:
     """Look at this machine: its ports, folders and disks."""
+    settings = {server.endpoint: server.tls for server in config.servers}
     for endpoint in config.endpoints:
-        yield _port(endpoint)
+        yield _port(endpoint, settings[endpoint])
     for folder in _folders(config):
         yield _folder(folder)
 
@@ -207,28 +210,36 @@ async def _alerts(pool: database.Pool) -> AsyncIterator[Check]:
             yield _problem(f"notifier {each.notifier}", told, advice)
 
 
-def _port(endpoint: str) -> Check:
+def _port(endpoint: str, tls: ServerTls) -> Check:
     name = f"port {endpoint}"
     try:
         for one in sockets.bound(endpoint):
             one.close()
     except OSError as exc:
-        if _ours(endpoint):
+        if _ours(endpoint, tls):
             return _ok(name, "a collector listens")
         told = f"cannot be had: {exc.strerror or exc}"
         return _problem(name, told, "end the program that has it, or choose another endpoint")
     return _ok(name, "free: no collector runs")
 
 
-def _ours(endpoint: str) -> bool:
+def _ours(endpoint: str, tls: ServerTls) -> bool:
     """Tell whether what listens at *endpoint* answers as a collector does."""
     host, _, port = endpoint.rpartition(":")
     host = host.strip("[]")
     local = "127.0.0.1" if host in {"", "0.0.0.0"} else "::1" if host == "::" else host  # noqa: S104
     connection = http.client.HTTPConnection(local, int(port), timeout=ASK_TIMEOUT)
+    if tls.cert_file:  # who it is, and not whether to trust it
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(
+            local, int(port), timeout=ASK_TIMEOUT, context=context
+        )
     try:
         connection.request("GET", "/health")
         return connection.getresponse().getheader("X-Request-ID") is not None
+    except (ssl.SSLError, ConnectionError):  # as who wants a client's certificate does
+        return bool(tls.client_ca_file)
     except (OSError, http.client.HTTPException):
         return False
     finally:

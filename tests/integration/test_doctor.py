@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
+import ssl
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,6 +15,7 @@ import pytest
 from collector import cli
 from tests.e2e.conftest import configuration
 from tests.postgres import admin
+from tests.unit.collector.test_tls import issue
 
 
 @pytest.fixture(name="doctor")
@@ -78,8 +81,11 @@ def test_a_database_that_is_not_migrated_or_away(empty_database, doctor):
 
 
 @contextmanager
-def listening(handler):
+def listening(handler, context=None):
     server = HTTPServer(("127.0.0.1", 0), handler)
+    server.handle_error = lambda *_: None
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -126,6 +132,29 @@ exporters: {{postgres: {{dsn: embedded, data_folder: none}}}}
     assert "a collector listens" == found[f"port 127.0.0.1:{ours}"]["told"]
     assert "free: no collector runs" == later[f"port 127.0.0.1:{number}"]["told"]
     assert "the first start makes it" in later["database"]["told"]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+@pytest.mark.parametrize("more", ["", ", client_ca_file: ours.pem"], ids=["server", "clients too"])
+def test_ports_with_tls(doctor, tmp_path, more):
+    """
+    A collector that speaks TLS is known, also where it asks for a certificate that we lack.
+    """
+    certificate, key = issue(tmp_path, "ours")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    if more:
+        context.load_verify_locations(certificate)
+        context.verify_mode = ssl.CERT_REQUIRED
+    text = """
+receivers: {{pixsim: &server {{endpoint: "127.0.0.1:{}", tls: {{cert_file: {}, key_file: {}{}}}}}}}
+extensions: {{api: *server}}
+exporters: {{postgres: {{dsn: embedded, data_folder: none}}}}
+"""
+    with listening(Collector, context) as port:
+        _, found = doctor("", text=text.format(port, certificate, key, more))
+
+    assert "a collector listens" == found[f"port 127.0.0.1:{port}"]["told"]
 
 
 def test_a_configuration_with_problems(doctor):
