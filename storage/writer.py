@@ -206,6 +206,7 @@ class LogWriter:
         try:
             await self._write(group, records, keys, attempt)
         except StorageError as exc:
+            attempt.uncertain = attempt.uncertain and not _rolled_back(exc.__cause__)
             if not attempt.uncertain:
                 return exc
             failure: StorageError = Uncertain(str(exc), attempt.backend)
@@ -331,6 +332,11 @@ def _repeats() -> Iterator[None]:
         if exc.table_name == "seen":
             raise Repeated from exc
         raise
+
+
+def _rolled_back(exc: BaseException | None) -> bool:
+    """Tell whether the server, still there, has said itself that a transaction failed."""
+    return isinstance(exc, asyncpg.PostgresError) and exc.severity_en == "ERROR"
 
 
 def _keep_ids(records: Sequence[LogRecord], attempt: _Attempt, keys: Keys) -> None:

@@ -13,7 +13,7 @@ from storage import database as storage_database
 from storage import drain, encoding, fallback, repeats, spool, writer
 from storage.errors import Faulty, SpoolFailed, Unavailable
 from storage.fallback import Fallback
-from storage.spool_file import SpoolConfig, SpoolFile
+from storage.spool_file import Attempt, SpoolConfig, SpoolFile
 from tests.builders import batch, record
 
 # Postgres compresses what repeats, so this does not
@@ -158,6 +158,23 @@ async def test_a_commit_of_which_nobody_knows(way, pool, database, ghost):
     assert outcome.spooled
     assert ["a", "b"] == await messages(pool)
     assert [ghost] == [each.outcome is None for each in way.drained]
+
+
+async def test_what_the_server_has_undone_is_certain(way, pool):
+    """
+    A transaction that the server itself has ended with an error is not looked for, nor its
+    process, which has the next one already, ended.
+    """
+    await way.fallback.submit(batch(record(msg="before")))
+    await pool.execute("ALTER TABLE ledger RENAME TO away")
+    outcome = await way.fallback.submit(batch(record(msg="a")))
+    (entry,) = (await way.spool.call(SpoolFile.piece, 0, 1)).entries
+    await pool.execute("ALTER TABLE away RENAME TO ledger")
+    await way.drain()
+
+    assert outcome.spooled
+    assert Attempt() == entry.attempt
+    assert ["before", "a"] == await messages(pool)
 
 
 async def test_who_drains_may_die_after_the_commit(way, pool, monkeypatch):
