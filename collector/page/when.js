@@ -5,9 +5,9 @@ import { clock, duration, moment } from "./time.js";
 
 const inUtc = (time) => `${moment(time, { utc: true, seconds: true })} UTC`;
 
-/** A time to the second. */
-export function When({ time, utc }) {
-  return html`<time datetime=${time} title=${inUtc(time)}>${clock(time, { utc }).slice(0, -4)}</time>`;
+/** A time to the second, or to the minute. */
+export function When({ time, utc, minute = false }) {
+  return html`<time datetime=${time} title=${inUtc(time)}>${clock(time, { utc }).slice(0, minute ? -7 : -4)}</time>`;
 }
 
 /** How long ago a time was. */

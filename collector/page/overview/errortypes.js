@@ -32,7 +32,7 @@ export function ErrorTypes({ q, times, run, utc, logs, again }) {
           html`${fresh && html`<span class="badge badge-new" title=${NEW}>new</span> `}<a
             href=${logs([condition("error_type", series.value, { cut: series.value_is_cut })], part)}><bdi>${line(series.value, NAME)}</bdi></a>`,
           html`<${Sparkline} counts=${series.counts} starts=${starts} what="records" utc=${utc} class="sparkline-error" />`,
-          fresh ? html`<${When} time=${starts[first] < times.now.start_time ? times.now.start_time : starts[first]} utc=${utc} />`
+          fresh ? html`after <${When} minute time=${starts[first] < times.now.start_time ? times.now.start_time : starts[first]} utc=${utc} />`
             : html`<span class="faint">${before ? "earlier" : ""}</span>`,
           counted(series.total),
         ] }))} />

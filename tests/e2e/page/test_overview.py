@@ -105,7 +105,7 @@ async def test_beside_the_time_before(visit):
     await expect(page.locator(".figure").first).to_contain_text("2 before, +100 %")
     await expect(types).to_have_count(2)
     await expect(types.nth(0).locator("th, td:nth-child(n+3)")).to_have_text(
-        ["new NeverSeen", "10-15 13:00:00", "3"]
+        ["new NeverSeen", "after 10-15 13:00", "3"]
     )
     await expect(types.nth(1).locator("th, td:nth-child(n+3)")).to_have_text(
         ["ProviderTimeout", "earlier", "1"]
