@@ -15,7 +15,7 @@ receivers:
   pixsim: {{endpoint: "127.0.0.1:0"}}
   otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:0"}}}}}}
 extensions: {{api: {{endpoint: "127.0.0.1:0"}}}}
-service: {{access: {access}, shutdown_timeout: 1}}
+service: {{access: {access}, shutdown_timeout: 0.2}}
 """
 
 

@@ -11,6 +11,7 @@ import random
 import pytest
 
 from collector import telemetry
+from collector.access import known
 from storage import access_keys, restriction, roll_ups
 from storage import database as connections
 from storage.access_keys import Wanted
@@ -33,8 +34,13 @@ KEYS = {
         {"services": ["api"], "envs": ["prod", "dev"]},
         lambda r: r.service == "api" and r.env is not None,
     ),
-    "nothing": ({"services": ["another"]}, lambda r: False),
 }
+
+
+@pytest.fixture(name="quick", autouse=True)
+def _quick(monkeypatch):
+    """Keys are read again at once."""
+    monkeypatch.setattr(known, "AGAIN", 0.05)
 
 
 async def made(pool, name, scope, **more):
