@@ -22,6 +22,7 @@ from storage import (
     migrate,
     pages,
     partitions,
+    restriction,
     roll_ups,
     timescale,
     writer,
@@ -117,6 +118,24 @@ async def test_a_plain_database_becomes_a_hypertable(plain):
     assert told[0] == "log_entries is a hypertable"
     assert told[-1] == "days are compressed after 7"
     assert "moved log_entries_20251113, 1 of 3" in told
+
+
+async def test_who_may_see_some_records_sees_them_still(plain):
+    """
+    What keys for some services see is then of the hypertable, its compressed days too, and no more.
+    """
+    only = restriction.Restriction(("worker",), ())
+    async with database.connected(plain, size=2, init=encoding.prepare) as pool:
+        await partitions.maintain(pool, TODAY, ahead=0)
+        await restriction.prepare(pool)
+        await store(pool, record(msg="mine", service="worker", job_id=7), record(job_id=7))
+        await convert(plain)
+        for step in (restriction.renew, compress):
+            await step(pool)
+            token = restriction.current.set(only)
+            found = await Reader(pool).job(7)
+            restriction.current.reset(token)
+            assert ["mine"] == [entry.msg for entry in found.entries]
 
 
 async def test_a_second_time_does_nothing(plain):
