@@ -41,7 +41,7 @@ new MutationObserver(() => {
 }).observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
 """
 WANTED = {
-    "explorer, its records": ("", ".row"),
+    "explorer, its records": ("?last=24h", ".row"),
     "overview, first figures": ("?view=overview", ".figures[aria-busy=false]"),
     "overview, all of it": (
         "?view=overview",
@@ -67,7 +67,7 @@ SEARCHES = (
     "service:worker",
     "level>=error",
     "stage:provider:* service:api",
-    "zyzzyva last:14d",
+    '"after 123"',
     "duration_ms>=990",
 )
 SCROLL = """([rows, step, most]) => new Promise((done) => {
