@@ -12,7 +12,9 @@ import structlog
 from alembic import command
 
 from storage import database as connections
-from storage import migrate, partitions
+from storage import encoding, migrate, partitions, restriction
+from storage.errors import Unsuitable
+from storage.reader import Reader
 from tests import postgres
 from tests.builders import NOON, record
 from tests.stored import store
@@ -42,7 +44,8 @@ def _owned(server, empty_database):
 
 async def test_a_query_reads_all_that_is_ours(pool, readers):
     """
-    The role of queries may read every table and view that a migration made.
+    The role of queries may read every table and view that a migration made, but what tells of
+    keys.
     """
     await partitions.maintain(pool, NOON.date(), ahead=0)
     await store(pool, record(msg="x"))
@@ -53,7 +56,10 @@ async def test_a_query_reads_all_that_is_ours(pool, readers):
         "SELECT FROM pg_depend d WHERE d.objid = pg_class.oid AND d.deptype = 'e')"
     )
     for (name,) in ours:
-        await readers.fetch(f"SELECT * FROM {name} LIMIT 1")
+        if name != "access_keys":
+            await readers.fetch(f"SELECT * FROM {name} LIMIT 1")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await readers.fetch("SELECT digest FROM access_keys")
 
     assert {"log_entries", "ledger", "resources", "scopes", "logs", "jobs_seen"} <= {
         name for (name,) in ours
@@ -112,6 +118,30 @@ async def test_an_owner_of_the_role(server, owned):
     postgres.admin(server, f"GRANT {connections.READER} TO {OWNER}")
     async with connections.reading(owned, size=1) as readers:
         assert await readers.fetchval("SELECT current_user") == connections.READER
+
+
+async def test_an_owner_who_can_restrict_nobody(server, owned):
+    """
+    Who may not become the role of keys for some services is told so, until somebody lets them; the
+    role may be there already, for it is the whole server's.
+    """
+    migrate.upgrade(owned)
+    async with connections.connected(owned, size=2, init=encoding.prepare) as pool:
+        with pytest.raises(Unsuitable, match="pixsim_restricted"):
+            await restriction.prepare(pool)
+        postgres.admin(
+            server,
+            "DO 'BEGIN CREATE ROLE pixsim_restricted; EXCEPTION"
+            " WHEN duplicate_object THEN NULL; END'",
+        )
+        postgres.admin(server, f"GRANT pixsim_restricted TO {OWNER}")
+        await restriction.prepare(pool)
+        await store(pool, record(msg="mine", service="worker", job_id=7), record(job_id=7))
+        token = restriction.current.set(restriction.Restriction(("worker",), ()))
+        found = await Reader(pool).job(7)
+        restriction.current.reset(token)
+
+    assert ["mine"] == [entry.msg for entry in found.entries]
 
 
 def test_there_and_back(empty_database):
