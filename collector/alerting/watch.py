@@ -13,7 +13,7 @@ from collector import telemetry
 from collector.alerting import notifiers
 from collector.alerting.notifiers import Failed
 from collector.housekeeping import Chore, housekeeping
-from storage import alert_history, alerts, database, notifications
+from storage import alert_history, alerts, database, evaluation, notifications
 from storage.errors import StorageError
 from storage.reader import Reader
 
@@ -95,7 +95,7 @@ class Watch:
 
     async def _evaluate(self, rule: alerts.Rule, now: dt.datetime) -> None:
         try:
-            outcome = await alerts.evaluate(self._pool, self._reader, rule, now)
+            outcome = await evaluation.evaluate(self._pool, self._reader, rule, now)
         except StorageError as exc:
             telemetry.alert_evaluations.labels(rule.name, "failed").inc()
             log.warning("alert_not_evaluated", rule=rule.name, error=str(exc))

@@ -13,7 +13,15 @@ from collector.alerting.watch import Watch, tidying
 from collector.api import Api
 from collector.api.alerts import routes
 from collector.body import InFlight
-from storage import alert_history, alerts, conditions, notifications, roll_ups, silences
+from storage import (
+    alert_history,
+    alerts,
+    conditions,
+    evaluation,
+    notifications,
+    roll_ups,
+    silences,
+)
 from storage.errors import Unavailable
 from storage.reader import Reader
 from tests.builders import NOON, record
@@ -50,7 +58,7 @@ class Alerting:
 
     async def at(self, rule, now):
         """Evaluate; give the values that fire, and those that are pending."""
-        outcome = await alerts.evaluate(self.pool, Reader(self.pool), rule, now)
+        outcome = await evaluation.evaluate(self.pool, Reader(self.pool), rule, now)
         assert outcome is not None
         (found,) = await alert_history.rules(self.pool)
         assert (found.left_out, found.error) == (outcome.left_out, None)
@@ -131,7 +139,7 @@ async def test_groups(pool, alerting):
     assert [("b", both), ("a", both)] == await alerting.told(NOON + SECOND)
 
     await store(pool, *(record(service="b", timestamp=NOON) for _ in range(9)))
-    outcome = await alerts.evaluate(pool, Reader(pool), rule, NOON + 11 * SECOND)
+    outcome = await evaluation.evaluate(pool, Reader(pool), rule, NOON + 11 * SECOND)
 
     assert (1, 2, []) == (outcome.left_out, outcome.firing, outcome.changes)
 
@@ -253,11 +261,11 @@ async def test_only_one_of_many_processes_evaluates(pool, alerting):
     now = NOON + SECOND
 
     outcomes = await asyncio.gather(
-        *(alerts.evaluate(pool, Reader(pool), rule, now) for _ in range(4))
+        *(evaluation.evaluate(pool, Reader(pool), rule, now) for _ in range(4))
     )
 
     assert 1 == sum(each is not None for each in outcomes)
-    assert await alerts.evaluate(pool, Reader(pool), rule, now + 5 * SECOND) is None
+    assert await evaluation.evaluate(pool, Reader(pool), rule, now + 5 * SECOND) is None
     assert ([""], []) == await alerting.at(rule, now + 10 * SECOND)
     assert [("a", [("firing", "")])] == await alerting.told(now)
     assert [("firing", "", False)] == await alerting.history()
@@ -301,7 +309,7 @@ async def test_an_evaluation_that_fails_changes_nothing(pool, alerting, monkeypa
 
         patched.setattr(conditions, "met", fail)
         with pytest.raises(Unavailable):
-            await alerts.evaluate(pool, Reader(pool), rule, NOON + 2 * MINUTE)
+            await evaluation.evaluate(pool, Reader(pool), rule, NOON + 2 * MINUTE)
     (found,) = await alert_history.rules(pool)
 
     assert ("it takes too long", ["firing"]) == (found.error, [a.state for a in found.alerts])
