@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collector import deletions
+from collector import deletions, engine
 from collector.commands import store
 from collector.search.times import span
 from collector.terminal.commands import terminal
@@ -118,6 +118,8 @@ def _run(arguments: argparse.Namespace) -> None:
     config = store.loaded(arguments)
 
     async def done(dsn: str) -> None:
+        if arguments.do is _create and config.store.migrate_at_start:  # it may come before us
+            await engine.upgrade(config.store, dsn, lambda _: None)
         async with database.connected(dsn, size=1) as pool:
             await arguments.do(arguments, pool)
 

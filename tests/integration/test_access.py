@@ -353,13 +353,13 @@ def _bare(client):
     return aiohttp.ClientSession(client._base_url, cookie_jar=aiohttp.DummyCookieJar())
 
 
-def test_commands(database, tmp_path, monkeypatch, capsys):
+def test_commands(empty_database, tmp_path, monkeypatch, capsys):
     """
-    `keys` makes, shows, replaces and revokes keys without a collector, each shown once; `audit`
-    tells of it; what can't be is a line.
+    `keys` makes, shows, replaces and revokes keys without a collector, even before there was one,
+    each shown once; `audit` tells of it; what can't be is a line.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setenv("DATABASE_URL", empty_database)
     monkeypatch.setenv("LOGNAME", "somebody")
 
     def run(*arguments):
