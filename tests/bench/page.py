@@ -24,7 +24,7 @@ from tests.e2e.conftest import starting
 
 TIMES = 5
 SCROLLED = 100_000  # rows
-STEP = 1_000  # pixels a frame
+STEP = 500  # pixels a frame
 MOST = 90_000  # milliseconds of scrolling
 LONG = 50  # milliseconds: a task that is longer is felt
 SIZE = {"width": 1360, "height": 800}
