@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
 from collector import telemetry
 from storage import database, drain, encoding, repeats, spool, writer
-from storage.errors import Unavailable
-from storage.spool_file import SpoolConfig
+from storage.errors import StorageError, Unavailable
+from storage.spool_file import SpoolConfig, SpoolFile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from collector.exporters.postgres import Postgres
     from collector.forwarding.pace import Courtesy
@@ -82,11 +83,18 @@ async def draining(
 
 async def _drain(drainer: drain.Drain, postgres: Postgres) -> None:
     file = postgres.spool_file
-    for other in file.parent.glob("*.sqlite3"):
-        if other != file:
-            log.info("spool_of_another_database", file=str(other))
+    for other in set(file.parent.glob("*.sqlite3")) - {file}:
+        if requests := await asyncio.to_thread(_waiting, other):
+            log.warning("spool_of_another_database", file=str(other), requests=requests)
     async with drain.alone(file):
         await drainer.run()
+
+
+def _waiting(file: Path) -> int:
+    """Give the number of requests that wait in *file*."""
+    with closing(SpoolFile(SpoolConfig(file=file))) as other, suppress(StorageError):
+        return other.waits().requests
+    return 0
 
 
 def _show(waits: Waits) -> None:

@@ -64,7 +64,7 @@ async def serve(config: Config, reload: Callable[[], Config], orders: asyncio.Qu
     *reload* gives the configuration as it is now, or raises `Invalid`.
 
     Raises:
-        Unavailable: the database cannot be reached at the start.
+        Unavailable: the database cannot be reached at the start, and there is no spool.
         OSError: an endpoint is taken.
         Failed: the workers do not start, or die again and again.
     """

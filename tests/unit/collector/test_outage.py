@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from collector import outage
-from collector.exporters.postgres import Postgres
-from storage import repeats
+from collector.exporters.postgres import Postgres, Spool
+from collector.forwarding.pace import Courtesy
+from storage import repeats, spool
 from storage.errors import Unavailable
+from storage.spool_file import SpoolConfig, SpoolFile
+from tests.builders import batch, record
 
 
 async def test_nothing_is_forgotten_that_may_be_asked_for(monkeypatch):
@@ -70,6 +75,30 @@ async def test_what_needs_the_database_begins_when_it_is_there(monkeypatch):
         async with asyncio.timeout(10):
             await entered.wait()
         assert [] == left
+
+
+async def test_what_another_database_left_is_told(tmp_path):
+    """
+    Where requests wait in a spool of the same folder that is another database's, the log says so.
+    """
+    for name, number in (("full", 3), ("empty", 0)):
+        config = SpoolConfig(file=tmp_path / f"{name}.sqlite3", min_free_bytes=0)
+        async with spool.spooling(config) as spooled:
+            await spooled.call(SpoolFile.check)
+            for _ in range(number):
+                await spooled.put(batch(record()))
+    postgres = Postgres(dsn="postgresql:///none?host=/nowhere", spool=Spool(folder=str(tmp_path)))
+    with capture_logs() as lines:
+        async with outage.draining(postgres, postgres.dsn, Courtesy()) as waiting:
+            async with asyncio.timeout(10):
+                while waiting():  # noqa: ASYNC110  it has no event
+                    await asyncio.sleep(0.01)
+
+    assert [("full.sqlite3", 3)] == [
+        (Path(line["file"]).name, line["requests"])
+        for line in lines
+        if line["event"] == "spool_of_another_database"
+    ]
 
 
 def test_a_spool_is_for_one_database():
