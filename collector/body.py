@@ -21,6 +21,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports.zstd import ZstdDecompressor, ZstdError
 
+FEW = 16  # requests that always may wait: who has few connections waits by himself
 FIRST_ROOM = 8 * 1024 * 1024  # bytes a second, before it is known what can be stored
 LEAST_ROOM = 512 * 1024  # bytes, however long something took
 WEIGHT = 0.25  # of each new reckoning in what is known
@@ -48,17 +49,18 @@ class InFlight:
     came, and how long it took.
     """
 
-    def __init__(self, limit: int, longest_wait: float = 1.0) -> None:
+    def __init__(self, limit: int, longest_wait: float = 0.75) -> None:
         self.limit = limit
         self.held = 0
         # bytes that can be stored in time, by what is known
         self.room: float = min(limit, FIRST_ROOM * longest_wait)
         self._longest_wait = longest_wait
+        self._waiting = 0  # requests
         self._ahead = 0  # bytes that a request waits for that comes now
 
     def admit(self) -> None:
         """Raise Overloaded if a request would wait for too long."""
-        if self._ahead > self.room:
+        if self._waiting >= FEW and self._ahead > self.room:
             raise Overloaded(
                 f"{self._ahead} bytes wait to be stored, which takes longer than"
                 f" {self._longest_wait:g} s"
@@ -79,6 +81,7 @@ class InFlight:
         ahead = min(size, TURN)  # of a large one others wait for no more at a time
         request[WAITS] = _Waits(time.monotonic(), self._ahead + size, ahead)
         self._ahead += ahead
+        self._waiting += 1
 
     def release(self, request: web.Request, *, stored: bool = False) -> None:
         """Forget *request* and what it holds; whether it was *stored* tells what can be."""
@@ -86,6 +89,7 @@ class InFlight:
         if (waits := request.get(WAITS)) is None:
             return
         self._ahead -= waits.ahead
+        self._waiting -= 1
         waited = max(time.monotonic() - waits.since, SHORTEST)
         room = waits.work * self._longest_wait / waited
         # One that was quick because there was little to do says nothing of more.

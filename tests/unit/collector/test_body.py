@@ -213,14 +213,17 @@ def test_what_would_wait_for_too_long_is_refused(waiting):
     for _ in range(99):  # a MB in two seconds
         answer(wait(1_000_000), after=2.0)
     slow = in_flight.room
-    first = [wait(100_000) for _ in range(6)]
+    first = [wait(100_000) for _ in range(body.FEW - 1)]
+    few = admitted(in_flight)
+    first.append(wait(100_000))
     refused = not admitted(in_flight)
     for _ in range(99):  # and now in a tenth of one
         for each in first:
             answer(each, after=0.01)
-        first = [wait(200_000) for _ in range(6)]
+        first = [wait(100_000) for _ in range(body.FEW)]
 
     assert slow == pytest.approx(body.LEAST_ROOM, rel=0.1)
+    assert few  # whatever they take, they are few
     assert refused
     assert admitted(in_flight)
     assert in_flight.room > 2 * slow
