@@ -61,6 +61,7 @@ class Collector:
             [COMMAND, "serve", "--config", config],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            cwd=config.parent,  # where its spool is
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
@@ -114,8 +115,6 @@ def starting(database, folder):
     started = []
 
     def start(postgres=f'dsn: "{database}"', service="", exporters=""):
-        if "spool" not in postgres:
-            postgres += f', spool: {{folder: "{folder / "spool"}"}}'
         config.write_text(configuration(postgres, service, exporters))
         started.append(Collector(config))
         return started[-1]
