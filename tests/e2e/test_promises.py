@@ -53,6 +53,7 @@ def test_c36_a_database_that_is_killed_is_503_and_loses_nothing(start, tmp_path)
     found = {
         e["attempt"] for page in range(99) for e in collector.query(limit=1000, offset=page * 1000)
     }
+    collector.stop()  # and its Postgres, which a killed one would leave
 
     assert refused.status_code == 200  # nothing to store is no failure
     assert acknowledged <= found
