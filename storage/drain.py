@@ -25,11 +25,11 @@ import structlog
 
 from storage.database import SETTINGS, limited
 from storage.errors import KeyReused, StorageError, Unavailable, translated
+from storage.ids import Ids
 from storage.spool_file import Attempt, Refused, SpoolFile, Waits
-from storage.writer import IDS_AT_ONCE, RESERVE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     import asyncpg
@@ -94,7 +94,7 @@ class Drain:
     ) -> None:
         self._spool, self._pool, self._writer = spool, pool, writer
         self._looked, self._drained = looked, drained
-        self._ids: Iterator[int] = iter(())
+        self._ids = Ids(pool)
         self._postponed: dict[int, float] = {}  # entries that fail alone, and when they are due
         self._most = PIECE
         self._outage: _Outage | None = None
@@ -219,22 +219,12 @@ class Drain:
         attempts: list[tuple[int, Attempt]] = []
         for entry in entries:
             records, ids = entry.batch.records, entry.attempt.ids
-            if not ids or None in ids:
-                ids = [await self._next() for _ in records]
-            for record, number in zip(records, ids, strict=True):
-                record.id = number
-            attempts.append((entry.id, Attempt(ids)))
+            if ids and None not in ids:
+                for record, number in zip(records, ids, strict=True):
+                    record.id = number
+            await self._ids.give(records, TIMEOUT)
+            attempts.append((entry.id, Attempt([record.id for record in records])))
         await self._spool.call(SpoolFile.attempt, attempts)
-
-    async def _next(self) -> int:
-        number = next(self._ids, None)
-        if number is None:
-            with translated():
-                async with limited(self._pool, TIMEOUT) as connection:
-                    found = await connection.fetch(RESERVE, 1 + PIECE // IDS_AT_ONCE)
-            self._ids = iter([row[0] + n for row in found for n in range(IDS_AT_ONCE)])
-            number = next(self._ids)
-        return number
 
     async def _settled(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
         """

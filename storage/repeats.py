@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import msgspec
 
 from storage.errors import translated
 from storage.records import Key, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import asyncpg
+    from collections.abc import Iterator, Mapping, Sequence
 
     from storage.records import Batch
 
@@ -38,6 +38,17 @@ DELETE FROM seen WHERE key IN (
 
 class Repeated(Exception):
     """Some of a group was stored before; of the group nothing is stored yet."""
+
+
+@contextmanager
+def seen_before() -> Iterator[None]:
+    """Raise `Repeated` where a key that is written inside the block is there already."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as exc:
+        if exc.table_name == "seen":
+            raise Repeated from exc
+        raise
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -30,18 +30,15 @@ from storage.errors import (
     Uncertain,
     translated,
 )
+from storage.ids import Ids
 from storage.layout import PAST_LEDGER, hypertable
 from storage.records import Batch, LogRecord, Outcome, Resource, Scope
-from storage.repeats import Keys, Repeated, refusals
+from storage.repeats import Keys, Repeated, refusals, seen_before
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-IDS_AT_ONCE = 1_000  # the increment of the sequence
-LEAST_BLOCKS = 10  # of ids that are reserved with one call, which takes as long as for one
 KNOWN_AT_MOST = 100_000  # resources and scopes remembered as stored
-
-RESERVE = "SELECT nextval('log_entry_ids') FROM generate_series(1, $1)"
 log = structlog.get_logger()
 
 
@@ -85,7 +82,7 @@ class LogWriter:
         self._arrived = asyncio.Event()
         self._closing = False
         self._taking = asyncio.Lock()
-        self._ids: Iterator[int] = iter(())
+        self._ids = Ids(pool)
         self._known: set[int] = set()
         self._failing = False
         self._hypertable: bool | None = None  # None: unknown
@@ -131,7 +128,11 @@ class LogWriter:
                 group = self._take()
                 records = [record for w in group for record in w.batch.records]
                 # Ids are given here, in the order of arrival: they break ties of time.
-                failure = await self._number(records)
+                failure: StorageError | None = None
+                try:
+                    await self._ids.give(records, self._limit(0))
+                except StorageError as exc:
+                    failure = exc
             await self._finish(group, records, failure)
 
     def _take(self) -> list[_Waiting]:
@@ -145,23 +146,6 @@ class LogWriter:
             group.append(self._queue.popleft())
             records += len(group[-1].batch.records)
         return group
-
-    async def _number(self, records: Sequence[LogRecord]) -> StorageError | None:
-        try:
-            for record in records:
-                if record.id is not None:
-                    continue
-                if (number := next(self._ids, None)) is None:
-                    blocks = max(LEAST_BLOCKS, -(-len(records) // IDS_AT_ONCE))
-                    with translated():
-                        async with limited(self._pool, self._limit(0)) as connection:
-                            found = await connection.fetch(RESERVE, blocks)
-                    self._ids = iter([row[0] + n for row in found for n in range(IDS_AT_ONCE)])
-                    number = next(self._ids)
-                record.id = number
-        except StorageError as exc:
-            return exc
-        return None
 
     async def _finish(
         self,
@@ -292,7 +276,7 @@ class LogWriter:
         if not records:
             return
         fresh = self._unknown(batches)
-        with translated(), _repeats():
+        with translated(), seen_before():
             # Another task's failure may make it unknown at any moment.
             if (chunked := self._hypertable) is None:
                 chunked = self._hypertable = await hypertable(connection)
@@ -321,17 +305,6 @@ class LogWriter:
             {r.id: r for b in batches for r in b.resources.values() if r.id not in known},
             {s.id: s for b in batches for s in b.scopes.values() if s.id not in known},
         )
-
-
-@contextmanager
-def _repeats() -> Iterator[None]:
-    """Raise `Repeated` where a key of the group is one that was seen before."""
-    try:
-        yield
-    except asyncpg.UniqueViolationError as exc:
-        if exc.table_name == "seen":
-            raise Repeated from exc
-        raise
 
 
 def _rolled_back(exc: BaseException | None) -> bool:

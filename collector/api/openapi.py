@@ -10,7 +10,8 @@ import msgspec
 from aiohttp import web
 
 from collector.access.sessions import COOKIE
-from collector.api.operations import JSON, OPERATIONS, PROTOBUF, Operation
+from collector.api.operation import JSON, PROTOBUF, Operation
+from collector.api.operations import OPERATIONS
 from collector.api.parameters import Conditions
 from collector.api.parquet import Parquet
 from collector.api.responses import PREFIX
