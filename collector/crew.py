@@ -40,7 +40,7 @@ READY, LEAVE, STOP = b"ready\n", b"leave\n", b"stop\n"  # what is said on the so
 LENGTH = 4  # bytes of the length before an assignment
 LONG = 60.0  # seconds after which a death is no longer the one before, again
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)  # seconds before each start again
-GRACE = 10.0  # seconds beyond all timeouts until a worker that was told to stop is killed
+GRACE = 5.0  # seconds beyond all timeouts until a worker that was told to stop is killed
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +81,11 @@ class Places:
         self._balance.away(place)
         telemetry.ended(self.folder, place)
         self._free.add(place)
+
+
+def longest_stop(config: Config) -> float:
+    """Give the seconds within which whoever was told to stop has to have stopped."""
+    return 4 * config.service.shutdown_timeout + GRACE
 
 
 class Crew:
@@ -152,7 +157,7 @@ class Crew:
             keeps=keeps,
             again=again,
         )
-        patience = 4 * self._config.service.shutdown_timeout + GRACE
+        patience = longest_stop(self._config)
         with ExitStack() as stack:
             stack.callback(self._places.give, place)
             ours, theirs = socket.socketpair()

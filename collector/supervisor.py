@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import os
 import sys
 import tempfile
 from contextlib import ExitStack, asynccontextmanager
@@ -21,7 +22,7 @@ import structlog
 from collector import engine, outage, own_log, service, sockets
 from collector.configfile import Invalid
 from collector.control import Control
-from collector.crew import Crew, Places
+from collector.crew import GRACE, Crew, Places, longest_stop
 from storage import database, embedded
 
 if TYPE_CHECKING:
@@ -176,11 +177,21 @@ class Generation:
 
 
 async def _ended(generation: Generation, leaving: set[Generation]) -> None:
-    """Stop all of them, and wait until they have; raise what ended *generation*."""
+    """
+    Stop all of them, and wait until they have; raise what ended *generation*.
+
+    A query that a hung server has is not to be had back, so this ends all the same after a time.
+    What was acknowledged is on disk.
+    """
     every = (generation, *leaving)
     for each in every:
         each.control.stop()
-    await asyncio.wait([each.task for each in every])
+    patience = max(longest_stop(each.config) for each in every) + GRACE
+    _, hanging = await asyncio.wait([each.task for each in every], timeout=patience)
+    if hanging:
+        log.error("stopped_hard", reason=f"not all has ended within {patience:g} s")
+        sys.stdout.flush()
+        os._exit(1)
     generation.task.result()
 
 

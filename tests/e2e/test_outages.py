@@ -162,3 +162,17 @@ def test_beyond_its_limit_senders_are_told(start, postgres, tmp_path):
     spooled = counters["pixsim_records_spooled_total", frozenset({("receiver", "pixsim")})]
     assert len(acknowledged) == spooled
     assert again.startswith("200")
+
+
+def test_it_stops_whatever_postgres_does(start, postgres):
+    """
+    While Postgres hangs a collector that is told to stop ends within its time, and what it has
+    acknowledged is stored by the next one.
+    """
+    collector = start(service="shutdown_timeout: 0.1")
+    with postgres.hanging():
+        assert posted(collector, 77_000_001).startswith("200")
+        assert 1 == collector.stop()
+    assert "stopped_hard" in collector.output
+    start()
+    until(lambda: 77_000_001 in stored(postgres))
