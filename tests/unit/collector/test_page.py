@@ -85,6 +85,22 @@ async def test_files_are_kept_for_ever():
     assert {name.split("/", 2)[2] for name in named} == page.load().files.keys()
 
 
+async def test_files_are_compressed():
+    """
+    Who reads gzip gets a file so, and the same file.
+    """
+    address = f"/page/{page.load().version}/main.js"
+    async with serving() as client:
+        async with client.get(address, headers={"Accept-Encoding": "gzip"}) as small:
+            compressed = await small.read()
+        async with client.get(address, headers={"Accept-Encoding": "identity"}) as plain:
+            assert "Content-Encoding" not in plain.headers
+            assert compressed == await plain.read()  # which the client has inflated
+
+    assert "gzip" == small.headers["Content-Encoding"]
+    assert int(small.headers["Content-Length"]) < len(compressed)
+
+
 @pytest.mark.parametrize(
     "path",
     [
