@@ -17,7 +17,7 @@ test: .venv/test.stamp  ## Lint, types, and all tests on a Postgres of their own
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+	$(BIN)/python -m pytest -n 4
 
 chaos: .venv/test.stamp  ## All faults, of half a minute each; HOURS=1 goes on under load, POSTS=100000 posts so many
 	PIXSIM_CHAOS=30 $(BIN)/python -m pytest tests/chaos

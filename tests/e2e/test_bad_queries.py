@@ -123,7 +123,7 @@ def test_long_query(shared):
     """
     url = f"{shared.native}{LOGS}/query?search=" + "a" * 1_000_000
 
-    assert requests.get(url, timeout=10).status_code == 400
+    assert requests.get(url, timeout=10).status_code == 414
 
 
 @settings(
