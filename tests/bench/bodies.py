@@ -102,6 +102,6 @@ def otlp(found):
 
 def unlike(body, number, content_type):
     """Make *body* other bytes for each *number*, or it were stored once; it says the same."""
-    if content_type != "application/x-protobuf":
-        return body  # only a key of its own would tell that it came again
-    return body + UNKNOWN_FIELD + number.to_bytes(8, "little")
+    if content_type == "application/x-protobuf":
+        return body + UNKNOWN_FIELD + number.to_bytes(8, "little")
+    return body + bytes(b" \t"[number >> bit & 1] for bit in range(32))  # white space
