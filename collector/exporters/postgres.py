@@ -43,7 +43,7 @@ class Postgres(Section, frozen=True, kw_only=True):
     # In which what is sent again, having had no answer, is not stored again; 0 is never.
     deduplication_window: Annotated[float, msgspec.Meta(ge=0, description="seconds")] = 600.0
     max_in_flight_bytes: Bytes = 256 * 1024 * 1024  # of all requests from arrival to answer
-    max_wait: Seconds = 0.75  # for a request's turn
+    max_wait: Seconds = 0.5  # for a request's turn
     spool: Spool = Spool()
     migrate_at_start: bool = True
     partitions_ahead: Annotated[int, msgspec.Meta(ge=1, le=366, description="days")] = 7
