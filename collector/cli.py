@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from collector import configfile, demo, engine, own_log
+from collector import configfile, demo, engine, own_log, subcommands
 from collector.commands import delete, doctor, expiry, keys, store
 from collector.commands.store import PROGRAM
 from collector.config import MOST_WORKERS
@@ -78,13 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     store.add_option(configured)
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(
-            name,
-            parents=[configured],
-            help=text,
-            description=f"{text[0].upper()}{text[1:]}.",
-            allow_abbrev=False,
-        )
+        return subcommands.add(commands, name, text, parents=[configured])
 
     _add_serve(add("serve", "run the collector until SIGTERM or Ctrl-C"))
     _add_migrate(add("migrate", "bring the database to the schema of this version"))

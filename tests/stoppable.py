@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-import time
 from contextlib import contextmanager
 
 import psutil
@@ -13,17 +12,7 @@ import psycopg
 
 from storage import embedded
 from tests import postgres
-
-PATIENCE = 60  # seconds; a machine may be busy
-
-
-def until(condition):
-    """Wait for *condition*, and give what it gives."""
-    end = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return found
+from tests.waiting import PATIENCE, until
 
 
 class Stoppable:

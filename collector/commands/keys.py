@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from collector import deletions, engine
+from collector import deletions, engine, subcommands
 from collector.commands import store
 from collector.search.times import span
 from collector.terminal.commands import terminal
@@ -41,9 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     def add(name: str, text: str, do: Callable[..., Awaitable[None]]) -> argparse.ArgumentParser:
-        action = actions.add_parser(
-            name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
-        )
+        action = subcommands.add(actions, name, text)
         store.add_option(action)
         action.set_defaults(command=_run, do=do)
         return action

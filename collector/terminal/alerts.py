@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich.text import Text
 
+from collector import subcommands
 from collector.alerting import notifiers
 from collector.commands import store
 from collector.control import Failed
@@ -46,9 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
-        action = actions.add_parser(
-            name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
-        )
+        action = subcommands.add(actions, name, text)
         action.set_defaults(command=_alerts, action=name)
         return action
 

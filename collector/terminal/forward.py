@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich.text import Text
 
+from collector import subcommands
 from collector.terminal.client import Client
 from collector.terminal.commands import add_output, terminal
 from collector.terminal.lines import line, shown
@@ -42,9 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
-        action = actions.add_parser(
-            name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
-        )
+        action = subcommands.add(actions, name, text)
         action.set_defaults(command=_forward, action=name)
         if name != "status":
             action.add_argument("name", help="of the forwarder, as in the configuration")

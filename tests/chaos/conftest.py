@@ -13,7 +13,8 @@ import pytest
 from tests import postgres
 from tests.chaos.proxy import proxy
 from tests.e2e.conftest import Collector, configuration
-from tests.stoppable import stoppable, until
+from tests.stoppable import stoppable
+from tests.waiting import until
 
 # Seconds that a fault lasts in `make chaos`, which has all faults; the gate has no time for more
 # than some, and short ones.

@@ -22,7 +22,8 @@ from tests.chaos import test_faults as faults
 from tests.chaos.conftest import Stage
 from tests.chaos.proxy import proxy
 from tests.chaos.traffic import OneTry, Retrying, Traffic, WithKeys
-from tests.stoppable import stoppable, until
+from tests.stoppable import stoppable
+from tests.waiting import until
 
 EVERY = 30.0  # seconds from one fault to the next
 MEASURED = 10.0  # seconds, of what can be stored

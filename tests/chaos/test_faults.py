@@ -20,7 +20,7 @@ import pytest
 
 from tests.chaos.conftest import LONG
 from tests.chaos.traffic import Retrying, Traffic
-from tests.stoppable import until
+from tests.waiting import until
 
 PAUSE = LONG or 2.0  # seconds
 pytestmark = [pytest.mark.usefixtures("well"), pytest.mark.timeout(400)]

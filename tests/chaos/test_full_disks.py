@@ -13,7 +13,7 @@ from tests import postgres
 from tests.chaos.conftest import LONG
 from tests.chaos.traffic import OneTry, Retrying, Traffic, WithKeys
 from tests.e2e.conftest import Collector, configuration
-from tests.stoppable import until
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk"),

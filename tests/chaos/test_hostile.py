@@ -16,7 +16,7 @@ import pytest
 
 from tests.chaos.conftest import LONG
 from tests.chaos.traffic import OneTry, Retrying, Traffic
-from tests.stoppable import until
+from tests.waiting import until
 
 MANY = 10_000 if LONG else 400  # connections
 MOST = 20_000 if LONG else 60_000  # bytes of memory for each, with what starting costs

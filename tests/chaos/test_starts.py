@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.conftest import LONG
 from tests.chaos.traffic import OneTry, Traffic
 from tests.e2e.conftest import COMMAND, Collector, configuration
-from tests.stoppable import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(not LONG, reason="make chaos has the time for these")
 WAITS = """

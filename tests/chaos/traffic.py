@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from tests.stoppable import until
+from tests.waiting import until
 
 PATIENCE = 2.0  # seconds that pixsim's handlers wait for an answer
 PAUSE = 0.02  # seconds between two requests of a sender

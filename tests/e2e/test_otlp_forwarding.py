@@ -9,7 +9,6 @@ import json
 import os
 import socket
 import subprocess
-import time
 
 import asyncpg
 import pytest
@@ -19,6 +18,7 @@ from storage.records import COLUMNS
 from tests import postgres
 from tests.e2e.conftest import Collector, configuration, free_port, starting
 from tests.unit.collector.otlp_messages import log_record, request
+from tests.waiting import until
 
 FORWARDERS = """
   otlphttp/other:
@@ -121,13 +121,6 @@ def stored(dsn):
     return sorted(by_otlp, key=str), native
 
 
-def until(found, seconds=30):
-    end = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 @pytest.fixture(name="second")
 def _second(server, tmp_path):
     """The database of another collector, which runs."""
@@ -140,9 +133,7 @@ def _second(server, tmp_path):
 def opentelemetry_collector(url, folder):
     """A Collector of OpenTelemetry's that passes on to *url* what it is sent; gives its URL."""
     if (program := os.environ.get("PIXSIM_TEST_OTELCOL")) is None:
-        pytest.skip(
-            reason="PIXSIM_TEST_OTELCOL names no Collector with otlpreceiver and otlphttpexporter"
-        )
+        pytest.skip(reason="PIXSIM_TEST_OTELCOL names no Collector with OTLP")
     port, config = free_port(), folder / "otelcol.yaml"
     config.write_text(OTELCOL.format(port=port, url=url))
     with subprocess.Popen([program, "--config", config], stderr=subprocess.DEVNULL) as process:

@@ -12,7 +12,8 @@ import pytest
 import requests
 
 from tests.e2e.conftest import starting
-from tests.stoppable import stoppable, until
+from tests.stoppable import stoppable
+from tests.waiting import until
 
 SPOOLED = ("pixsim_spool_records", frozenset())
 

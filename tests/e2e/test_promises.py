@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.e2e.sender import Sender, stored
-from tests.stoppable import until
+from tests.waiting import until
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

@@ -12,7 +12,7 @@ import time
 import pytest
 import requests
 
-from tests.stoppable import until
+from tests.waiting import until
 
 
 def otlp(number, **fields):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,19 +11,10 @@ import pytest
 import requests
 
 from tests.e2e.sender import Sender, stored
+from tests.waiting import PATIENCE, until
 
 NEW = "https://new.example"
 INGEST = "/api/v1/logs/ingest"
-PATIENCE = 60  # seconds; a machine may be busy
-
-
-def until(condition):
-    """Wait for *condition*, and give what it gives."""
-    end = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return found
 
 
 def workers(collector):

@@ -20,6 +20,7 @@ from storage.access_keys import Wanted
 from storage.audit import Origin
 from storage.errors import Rejected
 from tests.collecting import CONFIG, collecting
+from tests.waiting import until_async
 
 US = Origin("local", "somebody@here")
 QUERY, INGEST = "/api/v1/logs/query", "/api/v1/logs/ingest"
@@ -57,12 +58,6 @@ async def status(client, headers=None, path=QUERY, method="GET", **options):
     async with client.request(method, path, headers=headers, **options) as response:
         await response.read()
         return response.status
-
-
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not await condition():  # noqa: ASYNC110  it is in another process' hands
-            await asyncio.sleep(0.02)
 
 
 async def test_who_may(database, pool, keys):
@@ -184,12 +179,12 @@ async def test_rotation(database, pool, monkeypatch):
     first = await made(pool, "a", "query")
     async with collecting(database) as client:
         second = {"X-API-Key": await access_keys.rotate(pool, "a", US, keep=dt.timedelta(hours=1))}
-        await until(lambda: _is(client, second, 200))
+        await until_async(lambda: _is(client, second, 200))
         assert 200 == await status(client, first)
         third = {"X-API-Key": await access_keys.rotate(pool, "a", US, keep=dt.timedelta())}
-        await until(lambda: _is(client, third, 200))
+        await until_async(lambda: _is(client, third, 200))
         assert [401, 401] == [await status(client, key) for key in (first, second)]
-        await until(lambda: pool.fetchval("SELECT last_used_at IS NOT NULL FROM access_keys"))
+        await until_async(lambda: pool.fetchval("SELECT last_used_at IS NOT NULL FROM access_keys"))
 
 
 async def _is(client, key, expected):
@@ -212,7 +207,7 @@ async def test_revoked_while_it_is_used(database, pool):
         async with asyncio.timeout(10):
             with contextlib.suppress(aiohttp.ClientError):
                 await tails[0].content.read()
-            await until(lambda: _is(client, keys[0], 401))
+            await until_async(lambda: _is(client, keys[0], 401))
 
         assert tails[0].content.exception() or tails[0].content.at_eof()
         assert 200 == await status(client, keys[1])
@@ -303,7 +298,7 @@ async def test_session(database, pool, keys):
             again = {"Cookie": f"{sessions.COOKIE}={value}"}
             assert 200 == await status(bare, again)
             await access_keys.revoke(pool, "query", US)
-            await until(lambda: _is(bare, again, 401))
+            await until_async(lambda: _is(bare, again, 401))
 
 
 async def test_keys_are_told_nowhere(database, pool, keys, monkeypatch, capsys):

@@ -27,6 +27,7 @@ from storage.positions import BEGINNING
 from tests.builders import record
 from tests.scripted import CUT, Reply, scripted
 from tests.stored import store
+from tests.waiting import until_async
 
 NAME = "lines/there"
 
@@ -77,14 +78,6 @@ def messages(*numbers):
     return [record(msg=f"line {n}") for n in numbers]
 
 
-async def until(found, seconds=10):
-    """Wait for *found* to give something true, and give that."""
-    async with asyncio.timeout(seconds):
-        while not (there := await found()):  # noqa: ASYNC110  Postgres has no event
-            await asyncio.sleep(0.01)
-        return there
-
-
 async def row(pool):
     return {each.name: each for each in await destinations.status(pool)}[NAME]
 
@@ -97,7 +90,7 @@ def reached(pool, **expected):
         values = {name: getattr(there, name) for name in expected}
         return there if values == expected else None
 
-    return lambda: until(found)
+    return lambda: until_async(found)
 
 
 async def test_what_is_stored_before_and_after_arrives(database, pool):
@@ -123,7 +116,7 @@ async def test_a_filter_passes_over_what_it_does_not_want(database, pool):
     async with scripted() as sink, sending(database, sink.url, filter='"line 7"'):
         there = await reached(pool, sent=1)()
         await store(pool, *messages(*range(100, 110)))
-        await until(lambda: moved(pool, there.position))
+        await until_async(lambda: moved(pool, there.position))
 
     assert ["line 7"] == lines(sink)
 
@@ -241,8 +234,8 @@ async def test_paused_and_resumed(database, pool):
         sending(database, sink.url),
         operating(pool) as ask,
     ):
-        await until(lambda: held(pool))
-        await until(sends)
+        await until_async(lambda: held(pool))
+        await until_async(sends)
         stranger = {"Origin": "https://elsewhere.example"}
         await ask("/pause", "POST", 403, headers=stranger)
         status = await ask("/pause", "POST", params={"reason": "they asked"})
@@ -251,7 +244,7 @@ async def test_paused_and_resumed(database, pool):
             status["reason"],
             status["configured"],
         )
-        await until(rests)
+        await until_async(rests)
         await store(pool, *messages(*range(15)))
         await asyncio.sleep(0.2)
         assert [] == sink.requests
@@ -300,7 +293,7 @@ async def test_dead_letters_are_shown_sent_again_and_deleted(database, pool):
         bad.remove(b"line 5")
         assert {"dead_letters": 2} == await ask("/dead-letters/retry", "POST")
         await reached(pool, sent=9, letters=1)()
-        [left] = await until(lambda: retried(pool))
+        [left] = await until_async(lambda: retried(pool))
         assert (three, 2, False) == (left.id, left.attempts, left.retry)
 
         await ask(f"/dead-letters/{three}", "DELETE")
@@ -381,7 +374,7 @@ async def test_what_was_sent_is_sent_once_more_beside_what_is_new(database, pool
         day = {"start_time": "2020-01-01"}
         number = (await ask("/replay", "POST", params=day))["replay"]
         await reached(pool, sent=20)()
-        await until(lambda: replayed(ask, number))
+        await until_async(lambda: replayed(ask, number))
         await store(pool, *messages(*range(10, 15)))
         await reached(pool, sent=25)()
         counts = Counter(lines(sink))
@@ -389,9 +382,9 @@ async def test_what_was_sent_is_sent_once_more_beside_what_is_new(database, pool
 
         refused.append(b"line 3")
         number = (await ask("/replay", "POST", params=day))["replay"]
-        await until(lambda: failing(pool))
+        await until_async(lambda: failing(pool))
         await store(pool, *messages(99))
-        await until(lambda: arrived(sink, "line 99"))
+        await until_async(lambda: arrived(sink, "line 99"))
         status = await ask(f"/replays/{number}", "DELETE")
         assert [(number, "cancelled")] == [
             (each["id"], each["state"]) for each in status["replays"] if each["id"] == number
@@ -460,7 +453,7 @@ async def test_skipped_by_hand(database, pool):
         sending(database, sink.url),
         operating(pool) as ask,
     ):
-        await until(lambda: failing(pool))
+        await until_async(lambda: failing(pool))
         await ask("/skip", "POST", 422, params={"position": "nonsense"})
         before = await ask("/skip", "POST")
         assert (0, 5) == (before["sent"], before["skipped"])

@@ -15,11 +15,11 @@ from storage.errors import Faulty, SpoolFailed, Unavailable
 from storage.fallback import Fallback
 from storage.spool_file import Attempt, SpoolConfig, SpoolFile
 from tests.builders import batch, record
+from tests.waiting import until_async
 
 # Postgres compresses what repeats, so this does not
 TOO_LONG = "".join(map(str, range(20_000)))
 PATIENT = 0.3  # seconds until a request goes into the spool
-PATIENCE = 60  # seconds; a machine may be busy
 
 
 class Way:
@@ -53,17 +53,10 @@ class Way:
         async def empty():
             return not (await self.waits()).requests
 
-        await until(empty)
+        await until_async(empty)
 
     async def waits(self):
         return await self.spool.call(SpoolFile.waits)
-
-
-async def until(condition):
-    """Return when *condition* holds."""
-    async with asyncio.timeout(PATIENCE):
-        while not await condition():  # noqa: ASYNC110  it is another process' state
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture(name="way")
@@ -149,8 +142,8 @@ async def test_a_commit_of_which_nobody_knows(way, pool, database, ghost):
             outcome = await way.fallback.submit(batch(record(msg="a"), record(msg="b")))
             if not ghost:
                 await draining.enter_async_context(way.draining())
-                await until(tried_again)
-        await until(committed)
+                await until_async(tried_again)
+        await until_async(committed)
         if ghost:
             await draining.enter_async_context(way.draining())
         await way.emptied()
@@ -186,7 +179,7 @@ async def test_who_drains_may_die_after_the_commit(way, pool, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(SpoolFile, "settle", _fails)
         async with way.draining():
-            await until(lambda: _are(pool, 3))
+            await until_async(lambda: _are(pool, 3))
     left = await way.waits()
     await way.drain()
 
@@ -280,8 +273,8 @@ async def test_one_that_always_fails_holds_up_no_other(way, pool, monkeypatch):
         return any(line["event"] == "spool_entry_fails" for line in way.lines)
 
     async with way.draining():
-        await until(told)
-        await until(lambda: _are(pool, 3))
+        await until_async(told)
+        await until_async(lambda: _are(pool, 3))
 
     assert ["a", "b", "c"] == await messages(pool)
     assert 1 == (await way.waits()).requests

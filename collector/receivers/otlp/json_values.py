@@ -96,13 +96,7 @@ def key_values(
     found: dict[str, object] = {}
     for place, pair in enumerate(array(pairs)):
         if type(pair) is KeyValue:
-            key, value = pair.key, pair.value
-            if value is not None and len(value) == 1:  # nearly all are texts: make it short
-                text = value.get("stringValue")
-                if type(text) is str and "\0" not in text and "\0" not in key:
-                    found[key] = text
-                    continue
-            key = values.clean(key, changes)
+            key, value = values.clean(pair.key, changes), pair.value
         else:
             key, value = _pair(pair, place, changes)
         try:

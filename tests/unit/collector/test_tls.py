@@ -17,9 +17,8 @@ from collector import configfile, server, telemetry, tls
 from collector.body import InFlight
 from collector.sections import HttpServer, ServerTls
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("openssl") is None, reason="no openssl on this machine, which makes certificates"
-)
+NO_OPENSSL = shutil.which("openssl") is None
+pytestmark = pytest.mark.skipif(NO_OPENSSL, reason="no openssl, which makes certificates")
 
 
 def issue(folder, name):
