@@ -303,12 +303,14 @@ async def test_connections_that_are_cut_all_the_time(way, pool, database):
     record stored once.
     """
     cutter = await asyncpg.connect(database)
+    cutting = asyncio.Lock()
 
     async def cut():
-        await cutter.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        async with cutting:
+            await cutter.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
     async def send(number):
         outcome = await way.fallback.submit(batch(record(msg=f"{number:03}")))
