@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from collector.forwarding import fields
-from collector.forwarding.http import Body, HttpTarget, common
+from collector.forwarding.http import Body, HttpTarget, common, of_record
 from collector.forwarding.items import each
 from collector.forwarding.settings import Batch, HttpForwarder
 from collector.forwarding.target import Answer, Done, Refused, Retry, Stop
@@ -175,17 +175,19 @@ def answer(
         return Retry(f"{len(results.items)} results for {len(records)} documents")
     refused: list[Refused] = []
     retry: list[int] = []
+    status: int | None = None
     for place, item in enumerate(results.items):
         for result in item.values():
             if result.status < 300 or result.status == 409:  # it was there already
                 continue
             if result.status == 429 or result.status >= 500:
                 retry.append(place)
+                status = status or of_record(result.status)
             elif result.status in {401, 403, 404}:
                 return Stop(_reason(result))
             else:
                 refused.append(Refused(place, _reason(result), result.status))
-    return Done(refused=tuple(refused), retry=tuple(retry))
+    return Done(refused=tuple(refused), retry=tuple(retry), status=status)
 
 
 def _reason(result: _Result) -> str:

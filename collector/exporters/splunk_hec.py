@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collector.forwarding import fields
-from collector.forwarding.http import Body, HttpTarget, common, retry_after, told
+from collector.forwarding.http import Body, HttpTarget, common, of_record, retry_after, told
 from collector.forwarding.items import each
 from collector.forwarding.settings import HttpForwarder
 from collector.forwarding.target import Answer, Bad, Done, Refused, Retry, Split, Stop
@@ -131,7 +131,7 @@ def answer(
         case code if code in OF_ONE_EVENT:
             return _blamed(reply.number, reason, status, len(records))
         case code if code in RETRIED or 200 <= status < 300:
-            return Retry(reason, retry_after(headers))
+            return Retry(reason, retry_after(headers), of_record(status))
         case _:
             return common(status, headers, body, records)
 

@@ -90,7 +90,7 @@ class Feed:
             StorageError: an outcome could not be recorded, or nothing read.
         """
         under_way = _UnderWay()
-        room = asyncio.Semaphore(self._settings.concurrency)
+        room = _Room(self._settings.concurrency)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._read(tasks, under_way, room, batches))
@@ -99,12 +99,12 @@ class Feed:
             raise sole(group) from None
 
     async def _read(
-        self, tasks: asyncio.TaskGroup, under_way: _UnderWay, room: asyncio.Semaphore, batches: int
+        self, tasks: asyncio.TaskGroup, under_way: _UnderWay, room: _Room, batches: int
     ) -> None:
         """Read batches and have them settled, while there is room for any."""
         recorded = time.monotonic()
         while batches:
-            await room.acquire()
+            await room.taken()
             if (piece := await self._next()) is None or self._ending.is_set():
                 break
             self.position = piece.position
@@ -113,7 +113,7 @@ class Feed:
             if records := self._fresh(piece.rows, outcome):
                 await self._pace.spend(len(records))
                 await self._courtesy.pause(len(records))
-                settling = tasks.create_task(self._settled(records))
+                settling = tasks.create_task(self._settled(records, room))
                 batches -= 1
             else:
                 room.release()
@@ -125,9 +125,9 @@ class Feed:
             under_way.add(_Batch(Outcome(position=self.position)))
         under_way.add(None)
 
-    async def _settled(self, records: Sequence[Stored]) -> Settled | Stopped:
+    async def _settled(self, records: Sequence[Stored], room: _Room) -> Settled | Stopped:
         try:
-            return await self._settlement.settle(records)
+            return await self._settlement.settle(records, room.lend)
         except Stopped as exc:  # is told in its turn
             return exc
 
@@ -183,7 +183,7 @@ class Feed:
                 outcome.letters += [Letter(each, TOO_OLD) for each in old]
         return [self._change(each) for each in records] if self._change else records
 
-    async def _record_in_order(self, under_way: _UnderWay, room: asyncio.Semaphore) -> None:
+    async def _record_in_order(self, under_way: _UnderWay, room: _Room) -> None:
         """Record what is settled, with as much of what follows as is settled by then."""
         while (batch := await under_way.first()) is not None:
             outcome = await batch.settled(room)
@@ -196,7 +196,7 @@ class _Batch(msgspec.Struct):
     outcome: Outcome
     settling: asyncio.Task[Settled | Stopped] | None = None
 
-    async def settled(self, room: asyncio.Semaphore) -> Outcome:
+    async def settled(self, room: _Room) -> Outcome:
         """Wait for it, and give all that became of it; or raise Stopped."""
         if self.settling is not None:
             settled = await self.settling
@@ -213,6 +213,30 @@ class _Batch(msgspec.Struct):
         return self.settling is None or (
             self.settling.done() and not isinstance(self.settling.result(), Stopped)
         )
+
+
+class _Room:
+    """For the batches that may be under way at once, and some more in a case of need."""
+
+    def __init__(self, batches: int) -> None:
+        self._free = asyncio.Semaphore(batches)
+        self._lent = 0
+
+    async def taken(self) -> None:
+        """Wait until there is room for a batch, and take it."""
+        await self._free.acquire()
+
+    def lend(self) -> None:
+        """Let one more batch go; the next room that is given back is for this."""
+        self._lent += 1
+        self._free.release()
+
+    def release(self) -> None:
+        """Give back the room of a batch."""
+        if self._lent:
+            self._lent -= 1
+        else:
+            self._free.release()
 
 
 class _UnderWay:

@@ -39,7 +39,8 @@ MOST_ANSWER = 4 * 1024 * 1024  # bytes of an answer that are read
 LONGEST_REASON = 300  # characters of what a destination says, in our own words to operators
 GZIP_LEVEL = 1  # a fifth more bytes than level 4, in half of its time
 SHORTEST_SECRET = 6  # characters; anything shorter is a tenant or such
-RETRIED = {408, 425, 429, 500, 502, 503, 504}
+RETRIED = {408, 425, 429}  # and 5xx
+AWAY = {502, 503, 504}  # the server is, whatever was sent
 STOPPING = {401, 403, 404, 405, 407, 410, 415}  # and redirects: nobody has sent it there
 USER_AGENT = f"pixsim-collector/{metadata.version('pixsim-collector')}"
 
@@ -77,15 +78,18 @@ def common(
     reason = told(status, body)
     if 200 <= status < 300:
         return Done()
-    if status in RETRIED:
-        return Retry(reason, retry_after(headers))
+    if status in RETRIED or status >= 500:
+        return Retry(reason, retry_after(headers), of_record(status))
     if status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return Split(reason)
     if status in STOPPING or 300 <= status < 400:
         return Stop(reason)
-    if status >= 500:
-        return Retry(reason, retry_after(headers))
     return Bad(reason, status)
+
+
+def of_record(status: int) -> int | None:
+    """Give *status* where it tells of an error in a server that may be a record's doing."""
+    return status if status >= 500 and status not in AWAY else None
 
 
 def told(status: int, body: bytes) -> str:

@@ -50,6 +50,9 @@ class RetryOnFailure(Section, frozen=True, kw_only=True):
     max_interval: Seconds = 30.0
     # Then the records become dead letters; 0 is never: they wait in the table.
     max_elapsed_time: Age = 0.0
+    # How often a record that is sent alone is answered 500, while others are taken, until it is
+    # a dead letter; 0 is never.
+    max_record_failures: Annotated[int, msgspec.Meta(ge=0)] = 10
 
 
 class Attributes(Section, frozen=True, kw_only=True):

@@ -89,6 +89,12 @@ class Backoff:
         self._interval = self._settings.initial_interval
 
 
+class Health(msgspec.Struct):
+    """Whether a destination is well, as all that is sent to it shows."""
+
+    taken: int = 0  # requests
+
+
 class _Part(msgspec.Struct):
     """Records that are sent together."""
 
@@ -96,11 +102,14 @@ class _Part(msgspec.Struct):
     since: float | None = None  # of its first failure
     failures: int = 0
     halvings: int = 0
+    taken_before: int | None = None  # requests, when this failed the last time
+    blamed: int = 0  # failures of one record, others having been taken since the last one
+    suspected: bool = False  # alone, and it has been told
 
     def halves(self) -> Iterator[_Part]:
         middle = len(self.records) // 2
         for records in (self.records[:middle], self.records[middle:]):
-            yield _Part(records, self.since, self.failures, self.halvings + 1)
+            yield _Part(records, self.since, self.failures, self.halvings + 1, self.taken_before)
 
 
 class Settlement:
@@ -113,6 +122,7 @@ class Settlement:
         settings: RetryOnFailure,
         *,
         retried: Callable[[int, str], None] = lambda _records, _reason: None,
+        health: Health | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
@@ -122,12 +132,18 @@ class Settlement:
         self._clock = clock
         self._backoff = Backoff(settings, clock)
         self._denied = 0
+        self._health = health or Health()
         self._told = -TOLD_EVERY
         self._failing = False
 
-    async def settle(self, records: Sequence[Stored]) -> Settled:
+    async def settle(
+        self, records: Sequence[Stored], suspected: Callable[[], None] = lambda: None
+    ) -> Settled:
         """
         Send *records* until each is settled, for as long as that takes.
+
+        *suspected* is called when a record fails alone: whether it is to blame for that is known
+        when others have been taken meanwhile, so there should be some.
 
         Raises:
             Stopped: none of the rest will be, until somebody mends the settings.
@@ -142,9 +158,9 @@ class Settlement:
             answer = await self._answer(part.records)
             match answer:
                 case Done():
-                    parts.extend(self._done(part, answer, found))
-                case Retry(reason, after):
-                    parts.extend(self._later(part, reason, after, found))
+                    parts.extend(self._done(part, answer, found, suspected))
+                case Retry():
+                    parts.extend(self._later(part, answer, found, suspected))
                 case Split(reason) | Bad(reason):
                     status = answer.status if isinstance(answer, Bad) else 413
                     parts.extend(self._denial(part, reason, status, found))
@@ -159,7 +175,9 @@ class Settlement:
             log.exception("forwarding_bug", destination=self._name)
             return Retry(f"a bug of the collector's: {type(exc).__name__}")
 
-    def _done(self, part: _Part, done: Done, found: Settled) -> Iterator[_Part]:
+    def _done(
+        self, part: _Part, done: Done, found: Settled, suspected: Callable[[], None]
+    ) -> Iterator[_Part]:
         self._letters(part.records, done.refused, found)
         taken = len(part.records) - len(done.refused) - len(done.retry) - done.rejected
         found.sent += taken
@@ -173,11 +191,13 @@ class Settlement:
             )
         if taken:
             self._denied = 0
+            self._health.taken += 1
         if done.retry:
-            rest = _Part([part.records[place] for place in done.retry], part.since, part.failures)
-            if taken or done.refused:  # it moves, so this is no failure of the whole
-                rest.since, rest.failures = part.since or self._clock(), 0
-            yield from self._later(rest, done.note or "some of a batch", done.after, found)
+            if len(done.retry) < len(part.records):  # it moves, so this is no failure of the whole
+                left = [part.records[place] for place in done.retry]
+                part = _Part(left, part.since or self._clock())
+            again = Retry(done.note or "some of a batch", done.after, done.status)
+            yield from self._later(part, again, found, suspected)
         else:
             self._backoff.succeeded()
             if self._failing:
@@ -185,11 +205,11 @@ class Settlement:
                 log.info("forwarding_goes_on", destination=self._name)
 
     def _later(
-        self, part: _Part, reason: str, after: float | None, found: Settled
+        self, part: _Part, retry: Retry, found: Settled, suspected: Callable[[], None]
     ) -> Iterator[_Part]:
-        now = self._clock()
+        now, reason = self._clock(), retry.reason
         self._retried(len(part.records), reason)
-        self._backoff.failed(after)
+        self._backoff.failed(retry.after)
         part.failures += 1
         if part.since is None:
             part.since = now
@@ -208,11 +228,28 @@ class Settlement:
                 records=len(part.records),
                 times=part.failures,
             )
-        again_and_again = part.failures % FAILURES_A_HALVING == 0
-        if again_and_again and part.halvings < MOST_HALVINGS and len(part.records) > 1:
-            yield from part.halves()
+        most = self._settings.max_record_failures
+        blames = retry.status is not None and most > 0
+        blamed = blames and self._blamed(part)
+        if len(part.records) > 1:
+            again_and_again = part.failures % FAILURES_A_HALVING == 0
+            halved = blamed or (again_and_again and part.halvings < MOST_HALVINGS)
+            yield from part.halves() if halved else (part,)
+        elif blames and part.blamed >= most:
+            why = f"{reason} ({most} times, while others were taken)"
+            self._letters(part.records, [Refused(0, why, retry.status)], found)
         else:
+            if blamed or (blames and not part.suspected):
+                part.suspected = True
+                suspected()
             yield part
+
+    def _blamed(self, part: _Part) -> bool:
+        """Tell whether it is *part* that fails: others were taken since it did the last time."""
+        before, part.taken_before = part.taken_before, self._health.taken
+        blamed = before is not None and before < self._health.taken
+        part.blamed += blamed and len(part.records) == 1
+        return blamed
 
     def _denial(
         self, part: _Part, reason: str, status: int | None, found: Settled

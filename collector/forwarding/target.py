@@ -39,6 +39,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     refused: tuple[Refused, ...] = ()
     retry: tuple[int, ...] = ()  # places to send again, and no others
     after: float | None = None  # seconds to wait before that, where the destination says
+    status: int | None = None  # of those to send again, as in `Retry`
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -46,6 +47,7 @@ class Retry(msgspec.Struct, frozen=True):
 
     reason: str
     after: float | None = None  # seconds, where the destination says
+    status: int | None = None  # the HTTP status where a record may be to blame for it, such as 500
 
 
 class Split(msgspec.Struct, frozen=True):

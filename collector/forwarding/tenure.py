@@ -20,7 +20,7 @@ from collector import telemetry
 from collector.forwarding.attributes import changing
 from collector.forwarding.feed import Feed
 from collector.forwarding.outcomes import Outcome
-from collector.forwarding.settlement import Settlement, Stopped
+from collector.forwarding.settlement import Health, Settlement, Stopped
 from storage import dead_letters
 from storage.stored import Interned
 
@@ -84,6 +84,7 @@ class Tenure:
         self._replays: dict[int, _Running] = {}
         self._retrying: asyncio.Task[None] | None = None  # of dead letters
         self._interned = Interned()
+        self._health = Health()
         self._state: State = "running"
         self._probe_at = 0.0  # who begins may have other settings, so it tries at once
         self._error = ""
@@ -198,6 +199,7 @@ class Tenure:
             self._target,
             self._settings.retry_on_failure,
             retried=self._retried,
+            health=self._health,
         )
 
     def _begin(self, feed: Feed, *, batches: int = -1) -> _Running:

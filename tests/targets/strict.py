@@ -12,6 +12,8 @@ from tests.scripted import Reply, scripted
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
 POISON = "poison"  # in the text of a record: it is refused, however well-formed it is
 
+BREAKER = "breaker"  # in the text of a record: the server itself fails at it, each time
+
 
 class Deviation(AssertionError):
     """Something came that a real server would not take, or would change in silence."""
@@ -39,6 +41,8 @@ class Strict:
         reply = self.script.popleft() if self.script else None
         try:
             self.check(request)
+            if BREAKER.encode() in request.body:
+                return Reply(500, b"NullPointerException")
             return reply or self.take(request)
         except Deviation as exc:
             self.deviations.append(str(exc))

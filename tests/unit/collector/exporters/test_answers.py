@@ -22,6 +22,7 @@ OK = {"status": 201}
 CONFLICT = {"status": 409, "error": {"type": "version_conflict_engine_exception", "reason": "x"}}
 BUSY = {"status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "busy"}}
 DOWN = {"status": 503, "error": {"type": "unavailable_shards_exception", "reason": "away"}}
+BROKEN = {"status": 500, "error": {"type": "null_pointer_exception", "reason": "x"}}
 PARSE = {
     "status": 400,
     "error": {
@@ -45,6 +46,12 @@ TOLD = "document_parsing_exception: [1:2] failed to parse field [a] of type [lon
             bulk(OK, BUSY, PARSE, DOWN, CONFLICT),
             Done(refused=(Refused(2, TOLD, 400),), retry=(1, 3)),
             id="item by item",
+        ),
+        pytest.param(
+            200,
+            bulk(OK, BUSY, BROKEN, OK, OK),
+            Done(retry=(1, 2), status=500),
+            id="one that may be to blame",
         ),
         pytest.param(
             200,
@@ -92,7 +99,7 @@ def told(code, status):
         *((403, hec(code), Stop(told(code, 403))) for code in (1, 4)),
         *((401, hec(code), Stop(told(code, 401))) for code in (2, 3)),
         *((400, hec(code), Stop(told(code, 400))) for code in (7, 10, 11, 14, 16)),
-        (500, hec(8), Retry(told(8, 500))),
+        (500, hec(8), Retry(told(8, 500), status=500)),
         *((503, hec(code), Retry(told(code, 503))) for code in (9, 18, 19, 20)),
         (400, hec(5), Bad('HTTP 400: {"text": "told", "code": 5}', 400)),
         (400, hec(6), Bad(told(6, 400), 400)),
@@ -126,7 +133,7 @@ def test_splunk(status, body, expected):
         (401, Stop("HTTP 401: told")),
         (413, Split("HTTP 413: told")),
         (429, Retry("HTTP 429: told")),
-        (500, Retry("HTTP 500: told")),
+        (500, Retry("HTTP 500: told", status=500)),
     ],
 )
 def test_loki(status, expected):
@@ -146,7 +153,7 @@ def test_loki(status, expected):
         (408, Retry("HTTP 408")),
         (413, Split("HTTP 413")),
         (429, Retry("HTTP 429")),
-        (500, Retry("HTTP 500")),
+        (500, Retry("HTTP 500", status=500)),
         (503, Retry("HTTP 503")),
     ],
 )

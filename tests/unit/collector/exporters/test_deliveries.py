@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from collector.exporters import datadog, elasticsearch, loki, splunk_hec, victorialogs
@@ -113,6 +115,30 @@ async def test_trouble_passes(name):
 
     assert (20, []) == (found.sent, found.letters)
     assert list(range(20)) == arrived(name, server)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+async def test_a_record_that_a_server_breaks_at(name):
+    """
+    A record at which a server fails each time is a dead letter, and all others arrive, once each.
+    """
+    server, others = SERVERS[name](), iter(range(64, 100))
+    records = batch(64)
+    records[17] = stored(id=17, msg=f"17 {strict.BREAKER}")
+
+    async with serving(server) as there:
+        target = TARGETS[name](there.url)
+        settlement = Settlement(name, target, SOON)
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            found = await settlement.settle(
+                records,
+                lambda: tasks.create_task(settlement.settle([stored(msg=f"{next(others)} good")])),
+            )
+        await target.close()
+
+    assert [17] == [letter.record.record.id for letter in found.letters]
+    assert 63 == found.sent
+    assert [*range(17), *range(18, next(others))] == arrived(name, server)
 
 
 @pytest.mark.parametrize("name", TARGETS)

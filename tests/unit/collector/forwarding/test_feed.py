@@ -255,6 +255,25 @@ async def test_what_is_too_old_is_counted(too_old, expected):
     assert expected == (ledger.total("sent"), ledger.total("skipped"), letters)
 
 
+async def test_a_record_that_makes_a_destination_fail_holds_nobody_up():
+    """
+    A record that is answered 500 for ever is a dead letter in the end, although only one batch may
+    be under way at once: others are sent meanwhile, no more than one for each of its tries.
+    """
+
+    def rule(records):
+        return Retry("HTTP 500", status=500) if 5 in records else Done()
+
+    table, destination, ledger = Table(range(1000)), Destination(rule), Ledger()
+    async with asyncio.timeout(10):
+        await feed(table, destination, ledger, upto=1000, concurrency=1).run()
+
+    assert [5] == ledger.letters
+    assert [n for n in range(1000) if n != 5] == sorted(destination.taken)
+    after = len(destination.batches) - 1 - destination.batches[::-1].index([5])
+    assert sum(map(len, destination.batches[:after])) < 400
+
+
 @pytest.mark.parametrize("seed", range(25))
 async def test_whatever_fails_and_whenever_it_ends_no_record_is_missing(seed):
     """

@@ -180,6 +180,68 @@ async def test_a_stop_ends_it():
         await settled(lambda *_: Stop("HTTP 401"))
 
 
+async def test_who_alone_fails_while_others_are_taken_is_a_dead_letter():
+    """
+    Records that a destination answers 500 for ever are singled out, and become dead letters
+    after as many tries as the settings say, between which others were taken. These are taken once.
+    """
+    bad = {3, 40, 41}
+
+    def rule(records, _):
+        return Retry("HTTP 500: oh", status=500) if bad & {*records} else Done()
+
+    destination = Destination(rule)
+    settlement = Settlement("there", destination, QUICK)
+    more = iter(range(100, 1000))
+    tasks = []
+
+    def suspected():
+        tasks.append(asyncio.create_task(settlement.settle([next(more)])))
+
+    async with asyncio.timeout(10):
+        found = await settlement.settle(range(64), suspected)
+        await asyncio.gather(*tasks)
+
+    assert sorted(letters(found)) == [
+        (n, "HTTP 500: oh (10 times, while others were taken)", 500) for n in sorted(bad)
+    ]
+    assert 61 == found.sent
+    assert len(destination.taken) == len({*destination.taken}) == 61 + len(tasks)
+    assert all(destination.batches.count([n]) >= 10 for n in bad)
+    assert len(tasks) <= 3 * 11
+
+
+@pytest.mark.parametrize(
+    ("most", "status", "others"),
+    [
+        pytest.param(10, 500, False, id="nothing else is taken"),
+        pytest.param(10, None, True, id="an answer that blames no record, such as 503"),
+        pytest.param(0, 500, True, id="the settings say never"),
+    ],
+)
+async def test_nobody_is_blamed_for_a_destination_that_is_down(most, status, others):
+    """
+    While nothing is taken, or a server says that it is away, no record is a dead letter, however
+    often it fails; nor where the settings say so.
+    """
+    settings = RetryOnFailure(
+        initial_interval=0.0001, max_interval=0.0001, max_record_failures=most
+    )
+    answers = {"down": Retry("HTTP 5xx", status=status), "up": Done()}
+    state = "down"
+    destination = Destination(lambda records, _: answers["up" if 9 in records else state])
+    settlement = Settlement("there", destination, settings)
+    settling = asyncio.create_task(settlement.settle([1, 2]))
+
+    while len(destination.batches) < 120:
+        if others:
+            await settlement.settle([9])
+        await asyncio.sleep(0.001)
+    state = "up"
+
+    assert (2, []) == ((found := await settling).sent, found.letters)
+
+
 async def test_a_destination_that_refuses_everything_is_stopped():
     """
     Where all of a batch is refused, part by part, the records are not to blame: after a few
