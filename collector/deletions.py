@@ -55,7 +55,15 @@ def expiring(pool: Pool, policy: Policy) -> Chore:
 
     async def expire() -> Sequence[str]:
         with suppress(Busy):  # another collector does it
-            await expiry.apply(pool, dt.datetime.now(dt.UTC), _tell)
+            clock = await expiry.apply(pool, dt.datetime.now(dt.UTC), _tell)
+            telemetry.retention_held.set(clock.until is not None)
+            if clock.until is not None:
+                log.warning(
+                    "clock_jumped",
+                    counts=clock.counted.isoformat(),
+                    shows=clock.seen.isoformat(),
+                    counts_from=clock.until.isoformat(),
+                )
         return ()
 
     return Chore(name="retention", interval=INTERVAL, do=expire)

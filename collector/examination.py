@@ -26,6 +26,7 @@ from storage import (
     examination,
     migrate,
     notifications,
+    retention_clock,
     vitals,
 )
 from storage.errors import Unsuitable
@@ -101,7 +102,7 @@ async def there(config: Config, dsn: str) -> AsyncIterator[Check]:
     except Unsuitable as exc:
         yield _problem("engine", str(exc), "see exporters.postgres.engine and docs/timescaledb.md")
     async with database.connected(dsn, size=1) as pool:
-        for look in (_records, _forwarders, _alerts):
+        for look in (_records, _retention, _forwarders, _alerts):
             async for check in look(pool):
                 yield check
 
@@ -172,6 +173,17 @@ async def _records(pool: database.Pool) -> AsyncIterator[Check]:
         )
     else:
         yield _ok("stray records", "none")
+
+
+async def _retention(pool: database.Pool) -> AsyncIterator[Check]:
+    clock = await retention_clock.last(pool)
+    if clock.until is None:
+        yield _ok("retention", f"counts from {clock.counted:%Y-%m-%d}")
+        return
+    told = f"the clock has jumped ahead to {clock.seen:%Y-%m-%d %H:%M} UTC"
+    told += f"; days count from {clock.counted:%Y-%m-%d} until {clock.until:%Y-%m-%d %H:%M}"
+    advice = "mend the clock, or if it is right: pixsim-collector retention --trust-clock"
+    yield _problem("retention", told, advice)
 
 
 async def _forwarders(pool: database.Pool) -> AsyncIterator[Check]:

@@ -9,6 +9,7 @@ exposed is their sum; a worker that takes another's place goes on with its files
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import os
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ STARTED = dt.datetime.fromisoformat(
 )
 if place := os.environ.get(PLACE):  # before any counter is made
     values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+gauge = functools.partial(Gauge, multiprocess_mode="livesum")  # of the processes that run
 
 requests = Counter(
     "pixsim_requests",
@@ -84,20 +86,17 @@ records_drained = Counter(
     "Log records that came out of the spool, by what became of them: stored, repeated or refused.",
     ("receiver", "outcome"),
 )
-spool_records = Gauge(
+spool_records = gauge(
     "pixsim_spool_records",
     "Log records that wait in the spool.",
-    multiprocess_mode="livesum",
 )
-spool_bytes = Gauge(
+spool_bytes = gauge(
     "pixsim_spool_bytes",
     "Bytes of the spool that are in use.",
-    multiprocess_mode="livesum",
 )
-spool_age_seconds = Gauge(
+spool_age_seconds = gauge(
     "pixsim_spool_age_seconds",
     "Age of the oldest request in the spool.",
-    multiprocess_mode="livesum",
 )
 senders = Counter(
     "pixsim_sender_records",
@@ -109,53 +108,50 @@ records_deleted = Counter(
     "Log records deleted by housekeeping, by the rule or limit; table log_deletions has all.",
     ("reason",),
 )
+retention_held = gauge(
+    "pixsim_retention_held",
+    "1 while the clock has jumped ahead, and retention counts from before; of who keeps house.",
+)
 forwarded = Counter(
     "pixsim_forwarded_records",
     "Log records on their way to a destination: sent, or retried, rejected, skipped, gone or dead.",
     ("destination", "outcome"),
 )
-forwarding_running = Gauge(
+forwarding_running = gauge(
     "pixsim_forwarding_running",
     "1 while a destination is sent to, 0 while it is paused or stopped; of who sends alone.",
     ("destination",),
-    multiprocess_mode="livesum",
 )
-forwarding_lag_records = Gauge(
+forwarding_lag_records = gauge(
     "pixsim_forwarding_lag_records",
     "Log records that wait for a destination; of who sends alone, as the next two.",
     ("destination",),
-    multiprocess_mode="livesum",
 )
-forwarding_lag_bytes = Gauge(
+forwarding_lag_bytes = gauge(
     "pixsim_forwarding_lag_bytes",
     "Bytes that these have, estimated.",
     ("destination",),
-    multiprocess_mode="livesum",
 )
-forwarding_lag_seconds = Gauge(
+forwarding_lag_seconds = gauge(
     "pixsim_forwarding_lag_seconds",
     "Age of the oldest commit that waits for a destination.",
     ("destination",),
-    multiprocess_mode="livesum",
 )
-in_flight_bytes = Gauge(
+in_flight_bytes = gauge(
     "pixsim_in_flight_bytes",
     "Bytes of requests from their arrival to their answer.",
-    multiprocess_mode="livesum",
 )
-connections = Gauge(
+connections = gauge(
     "pixsim_connections",
     "Connections that are open.",
-    multiprocess_mode="livesum",
 )
 connections_closed = Counter(
     "pixsim_connections_closed",
     "Connections that were closed while they were idle, because others needed their place.",
 )
-tail_clients = Gauge(
+tail_clients = gauge(
     "pixsim_tail_clients",
     "Readers that follow the records live.",
-    multiprocess_mode="livesum",
 )
 tail_records = Counter(
     "pixsim_tail_records",
@@ -185,11 +181,10 @@ alert_groups_left_out = Counter(
     "Groups that met a rule of alerts beyond its limit, at each evaluation.",
     ("rule",),
 )
-alerts_firing = Gauge(
+alerts_firing = gauge(
     "pixsim_alerts_firing",
     "Alerts of a rule that fire, silenced ones too; of who evaluates alone.",
     ("rule",),
-    multiprocess_mode="livesum",
 )
 alert_notifications = Counter(
     "pixsim_alert_notifications",
@@ -208,93 +203,77 @@ request_records = Histogram(
     ("receiver",),
     buckets=(1, 10, 100, 1_000, 10_000, 100_000),
 )
-pool_connections = Gauge(
+pool_connections = gauge(
     "db_client_connection_count",
     "Connections to the database, by what they are for and whether they are in use.",
     ("db_client_connection_pool_name", "db_client_connection_state"),
-    multiprocess_mode="livesum",
 )
-pool_most = Gauge(
+pool_most = gauge(
     "db_client_connection_max",
     "Connections that there may be, by what they are for.",
     ("db_client_connection_pool_name",),
-    multiprocess_mode="livesum",
 )
 event_loop_late = Histogram(
     "pixsim_event_loop_late_seconds",
     "Seconds that what was due each second came late, for something kept the process busy.",
     buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5),
 )
-process_cpu = Gauge(
+process_cpu = gauge(
     "process_cpu_time_seconds",
     "Seconds of a processor that the processes have used.",
-    multiprocess_mode="livesum",
 )
-process_memory = Gauge(
+process_memory = gauge(
     "process_memory_usage_bytes",
     "Bytes of memory that the processes have.",
-    multiprocess_mode="livesum",
 )
-process_files = Gauge(
+process_files = gauge(
     "process_unix_file_descriptor_count",
     "Files and connections that the processes have open.",
-    multiprocess_mode="livesum",
 )
-database_up = Gauge(
+database_up = gauge(
     "pixsim_database_up",
     "1 while the database answers who keeps house, who looks each 15 s; it alone has these.",
-    multiprocess_mode="livesum",
 )
-database_bytes = Gauge(
+database_bytes = gauge(
     "pixsim_database_bytes",
     "Bytes of the database.",
-    multiprocess_mode="livesum",
 )
-records_bytes = Gauge(
+records_bytes = gauge(
     "pixsim_records_bytes",
     "Bytes of the records, with their indexes and the ledger.",
-    multiprocess_mode="livesum",
 )
-database_connections = Gauge(
+database_connections = gauge(
     "pixsim_database_connections",
     "Connections that the server has, of everybody.",
-    multiprocess_mode="livesum",
 )
-database_most_connections = Gauge(
+database_most_connections = gauge(
     "pixsim_database_connections_max",
     "Connections that the server may have.",
-    multiprocess_mode="livesum",
 )
-partitions = Gauge(
+partitions = gauge(
     "pixsim_partitions",
     "Tables that hold the records, one a day.",
-    multiprocess_mode="livesum",
 )
-partitions_ahead = Gauge(
+partitions_ahead = gauge(
     "pixsim_partitions_ahead",
     "Days after today that have a partition.",
-    multiprocess_mode="livesum",
 )
-records_stray = Gauge(
+records_stray = gauge(
     "pixsim_records_stray",
     "Log records of the last week in no day's partition; they are moved within ten minutes.",
-    multiprocess_mode="livesum",
 )
-records_uncounted = Gauge(
+records_uncounted = gauge(
     "pixsim_records_uncounted",
     "Log records that are not in the counts by minute and hour yet.",
-    multiprocess_mode="livesum",
 )
-newest_commit = Gauge(
+newest_commit = gauge(
     "pixsim_newest_commit_timestamp_seconds",
     "Unix time at which the newest records in the ledger were received.",
-    multiprocess_mode="livesum",
 )
-disk_free = Gauge(
+disk_free = gauge(
     "pixsim_disk_free_bytes",
     "Bytes that are free on the disk of a folder.",
     ("folder",),
-    multiprocess_mode="livesum",
 )
 log_lines_suppressed = Counter(
     "pixsim_log_lines_suppressed",

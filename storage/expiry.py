@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from storage import deletion, partitions
+from storage import deletion, partitions, retention_clock
 from storage.deletion import Deleted
 from storage.errors import Unavailable, translated
 from storage.layout import TOTAL_SIZE, hypertable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from storage.deletion import Actor
     from storage.retention import Policy
+    from storage.retention_clock import Clock
     from storage.survey import Survey
 
 LOCK = 7_166_349_251_015_430  # the advisory lock of who applies a policy
@@ -71,22 +72,25 @@ class Expiry:
         told: Callable[[Going], object],
         *,
         dry_run: bool = False,
-    ) -> None:
+        trusted: bool = False,
+    ) -> Clock:
         """
         Delete what isn't kept at the time *now*, and tell each partition's part when it is gone.
 
-        With *dry_run* only tell what would go.
+        With *dry_run* only tell what would go. Gives the time that counted, which is an earlier
+        one where a clock has jumped ahead, unless the clocks are *trusted*.
 
         Raises:
             Busy: another process does the same.
             Unavailable: the database is away, or a long query holds a partition that is to go;
                 what was told before is gone all the same. Try again later.
         """
-        now = now.astimezone(dt.UTC)
-        today = now.date()
         gone: dict[dt.date, int] = {}
         held = []
         async with _alone(pool) as connection:
+            clock = await retention_clock.looked(connection, now, trusted=trusted, keep=not dry_run)
+            now = clock.counted.astimezone(dt.UTC)
+            today = now.date()
             days = sorted(await partitions.days(connection, "log_entries"))
             for day in (None, *days):
                 if self._seen.get(named(day)) == today and not dry_run:
@@ -111,6 +115,7 @@ class Expiry:
                 await self._forget(connection, today)
         if held:
             raise Unavailable(f"long queries hold {', '.join(held)}")
+        return clock
 
     async def _clear(self, connection: Any, survey: Survey, now: dt.datetime) -> Going:
         """Delete what *survey* says."""

@@ -14,6 +14,7 @@ from collector.commands import store
 from storage import database
 from storage.expiry import Expiry
 from storage.retention import Policy
+from storage.retention_clock import Clock  # noqa: TC001  msgspec reads the annotations
 
 if TYPE_CHECKING:
     from storage.survey import Going
@@ -44,6 +45,11 @@ def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would be deleted, and delete nothing"
     )
+    parser.add_argument(
+        "--trust-clock",
+        action="store_true",
+        help="count from what the clock shows, though it has jumped ahead since the last time",
+    )
 
 
 def _days(text: str) -> int:
@@ -72,7 +78,13 @@ def _apply(arguments: argparse.Namespace, policy: Policy | None, command: str) -
             now = dt.datetime.now(dt.UTC)
             if not arguments.dry_run:
                 await deletions.note(pool, command)
-            await expiry.apply(pool, now, report.add, dry_run=arguments.dry_run)
+            report.clock = await expiry.apply(
+                pool,
+                now,
+                report.add,
+                dry_run=arguments.dry_run,
+                trusted=arguments.trust_clock,
+            )
 
     try:
         with store.database(config) as dsn:
@@ -85,6 +97,7 @@ class Report(msgspec.Struct, kw_only=True):
     """Says what goes of each partition at once, and in the end how much that is in all."""
 
     dry_run: bool
+    clock: Clock | None = None
     partitions: int = 0
     bytes: int = 0
     records: collections.Counter[str] = msgspec.field(default_factory=collections.Counter)
@@ -108,6 +121,16 @@ class Report(msgspec.Struct, kw_only=True):
             f"{verb}: {self.records.total():,} records of {self.partitions} partitions,"
             f" {size(self.bytes)} on disk"
         )
+        if self.clock and self.clock.until:
+            _say(jumped(self.clock))
+
+
+def jumped(clock: Clock) -> str:
+    """Say that a clock has jumped ahead, and what that means."""
+    return (
+        f"the clock has jumped ahead to {clock.seen:%Y-%m-%d %H:%M}: days count from"
+        f" {clock.counted:%Y-%m-%d} until it has stood for a day; --trust-clock counts from now"
+    )
 
 
 def size(number: float) -> str:

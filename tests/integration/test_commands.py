@@ -67,7 +67,8 @@ def _sql(database):
 
     def sql(query):
         with psycopg.connect(database) as connection:
-            return connection.execute(query).fetchall()
+            cursor = connection.execute(query)
+            return cursor.fetchall() if cursor.description else None
 
     return sql
 
@@ -112,6 +113,24 @@ def test_retention(run, sql, left):
     assert left() == "ab"
     assert again == (0, ["deleted: 0 records of 0 partitions, 0 bytes on disk"], "")
     assert [(f"somebody@{socket.gethostname()}", "retention")] == audit
+
+
+def test_retention_after_a_jump(run, sql, left):
+    """
+    Where the clock has jumped ahead the commands delete nothing and say why, but when told that it
+    is right.
+    """
+    sql("UPDATE retention_clock SET counted = now() - interval '90 days', seen = now()")
+    code, lines, _ = run("cleanup", "--days", "4")
+    before = left()
+    _, trusted, _ = run("retention", "--trust-clock")
+
+    assert code == 0
+    assert "the clock has jumped ahead to" in lines[-1]
+    assert lines[-1].endswith("until it has stood for a day; --trust-clock counts from now")
+    assert before == "abcde"
+    assert trusted[-1].startswith("deleted: 3 records")
+    assert left() == "ab"
 
 
 def test_cleanup(run, sql, left):

@@ -54,13 +54,16 @@ def test_problems_of_a_database(database, doctor):
         " VALUES ('loki', '0', 'stopped', 'HTTP 401')",
     )
     admin(database, "INSERT INTO alert_rules (name, definition, error) VALUES ('r', '', 'slow')")
+    admin(database, "UPDATE retention_clock SET jumped_at = now()")
     code, after = doctor(database)
 
     # The servers of tests are hasty, and nobody has made partitions.
     assert {"durability", "partitions"} == states(before, "problem")
     assert {"configuration", "database", "clock", "rights", "schema"} <= states(before, "ok")
     assert 1 == code
-    assert {"forwarder loki", "alert r"} == states(after, "problem") - states(before, "problem")
+    found = states(after, "problem") - states(before, "problem")
+    assert {"forwarder loki", "alert r", "retention"} == found
+    assert "retention --trust-clock" in after["retention"]["advice"]
     assert "stopped: HTTP 401" == after["forwarder loki"]["told"]
     assert "forward resume loki" in after["forwarder loki"]["advice"]
     assert "fsync" in after["durability"]["told"]

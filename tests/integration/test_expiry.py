@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 import structlog
 
-from storage import deletion, expiry, partitions, survey
+from storage import deletion, expiry, partitions, retention_clock, survey
 from storage.deletion import Actor
 from storage.errors import Unavailable
 from storage.expiry import Expiry
@@ -79,6 +79,38 @@ async def test_the_first_rule_that_fits_counts(pool):
     await apply(pool, POLICY)
 
     assert await left(pool) == "acdfg"
+
+
+async def test_a_clock_that_jumps(pool, monkeypatch):
+    """
+    When a clock jumps ahead by months nothing goes, of the ledger neither, until it has stood for a
+    day or is said to be right; one of two clocks alone never counts.
+    """
+    await store(pool, ago(0, msg="a"), ago(29, msg="b"), ago(31, msg="c"))
+    await days(pool)
+    policy, later = Policy(days=30), NOON + 90 * DAY
+    first = await apply(pool, policy)
+    ledger = await partitions.days(pool, "ledger")
+    applied, found = Expiry(policy, ACTOR), []
+    planned = await applied.apply(pool, later, found.append, dry_run=True)
+    clock = await applied.apply(pool, later, found.append)
+    waits = await applied.apply(pool, later + DAY / 2, found.append)
+    kept = await left(pool), await partitions.days(pool, "ledger")
+    with monkeypatch.context() as patch:
+        patch.setattr(retention_clock, "EARLIER", f"SELECT least($1, '{NOON}'::timestamptz)")
+        right = await applied.apply(pool, later + DAY, found.append)
+    await applied.apply(pool, later, found.append)
+    trusted = await applied.apply(pool, later, found.append, trusted=True)
+
+    assert 1 == len(first)
+    assert planned == clock
+    assert (NOON, later, later + DAY) == (clock.counted, clock.seen, clock.until)
+    assert (NOON, later + DAY) == (waits.counted, waits.until)
+    assert kept == ("ab", ledger)
+    assert (NOON, None) == (right.counted, right.until)
+    assert (later, None) == (trusted.counted, trusted.until)
+    assert (2, "") == (sum(bool(gone.deleted) for gone in found), await left(pool))
+    assert trusted == await retention_clock.last(pool)
 
 
 async def test_what_goes_is_told(pool):
