@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 import psycopg
@@ -62,13 +62,15 @@ class Stoppable:
         """It stands still inside the block, and has not gone."""
         process = self._postmaster()
         every = [process, *process.children()]
-        for each in every:
-            each.suspend()
         try:
+            for each in every:
+                with suppress(psutil.NoSuchProcess):  # a session that has just ended
+                    each.suspend()
             yield
         finally:
             for each in every:
-                each.resume()
+                with suppress(psutil.NoSuchProcess):
+                    each.resume()
 
     def kill(self):
         """End it, without the fixture that stops it having to wait for it."""
