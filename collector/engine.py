@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from storage import database, migrate, restriction, timescale
+from storage import database, migrate, pooler, restriction, timescale
 from storage.errors import Unsuitable
 
 if TYPE_CHECKING:
@@ -14,14 +14,18 @@ if TYPE_CHECKING:
     from collector.exporters.postgres import Postgres
 
 
+HELP = "see docs/scaling.md"
+
+
 async def upgrade(postgres: Postgres, dsn: str, told: Callable[[str], object]) -> None:
     """
     Run the migrations that are missing, and then make of the tables what the engine wants.
 
     Raises:
-        Unsuitable: the server doesn't have the engine.
+        Unsuitable: the server doesn't have the engine, or cannot be worked with; see `reach`.
         Unavailable: the database is away, or a migration failed; the same call goes on.
     """
+    await reach(postgres, dsn)
     await asyncio.to_thread(migrate.upgrade, dsn)
     if postgres.engine == "timescaledb":
         await timescale.prepare(dsn, compress_after=postgres.compress_after, told=told)
@@ -33,10 +37,31 @@ async def check(postgres: Postgres, dsn: str) -> None:
     Return if the tables are of the engine that the configuration names.
 
     Raises:
-        Unsuitable: they are of another.
+        Unsuitable: they are of another, or the database cannot be worked with; see `reach`.
         Unavailable: the database is away.
     """
+    await reach(postgres, dsn)
     await timescale.check(dsn, wanted=postgres.engine == "timescaledb")
+
+
+async def reach(postgres: Postgres, dsn: str) -> None:
+    """
+    Return if sessions at *dsn* last, and the pooler, if there is one, leads to the same tables.
+
+    Raises:
+        Unsuitable: they don't, or it leads elsewhere.
+        Unavailable: the database is away, or the pooler.
+    """
+    if await pooler.lends(dsn):  # the locks of who migrates would be lost, or left behind
+        raise Unsuitable(
+            "a pooler lends its connections for a transaction at a time: exporters.postgres.dsn may"
+            f" lead to one where direct_dsn leads to the server itself; {HELP}"
+        )
+    if postgres.pooler and not await pooler.same(dsn, postgres.pooler):
+        raise Unsuitable(
+            "exporters.postgres.dsn leads to other tables than direct_dsn: both are to lead to one"
+            f" database, with the same search_path; {HELP}"
+        )
 
 
 async def _renew(dsn: str, told: Callable[[str], object]) -> None:

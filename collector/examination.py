@@ -85,6 +85,14 @@ async def there(config: Config, dsn: str) -> AsyncIterator[Check]:
     Raises:
         Unavailable: it was there, and is no longer.
     """
+    try:
+        await engine.reach(config.store, dsn)
+    except Unsuitable as exc:
+        yield _problem("pooler", str(exc), "set exporters.postgres.direct_dsn")
+        return
+    if config.store.pooler:
+        told = f"up to {service.lent(config)} connections go through it, which it must allow"
+        yield _ok("pooler", told)
     examined = await examination.examine(dsn)
     for check in _server(config, examined):
         yield check

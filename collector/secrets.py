@@ -49,6 +49,16 @@ Dsn = Annotated[
 ]
 
 
+Server = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(postgres(ql)?://.*)?$",
+        description="postgresql://user:password@host:port/database, or nothing",
+        extra={"shown": without_password},
+    ),
+]
+
+
 def shown(section: Section) -> dict[str, Any]:
     """Give the fields of *section* as they may be shown, by their names in the file."""
     hints = get_type_hints(type(section), include_extras=True)

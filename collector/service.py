@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import msgspec
 
 from collector import components, deletions, gauges, outage, telemetry
 from collector.access.guard import Guard
+from collector.access.keyfile import KeyFile
 from collector.access.known import knowing
 from collector.access.needs import SEND
 from collector.alerting.watch import CONNECTIONS as ALERTING
@@ -110,23 +112,19 @@ async def collecting(
     """
     postgres = config.store
     at_once = not postgres.spool.enabled  # with it the database may be away
+    # Through the pooler goes what is many connections; the rest needs a session.
+    dsn, pooled = postgres.pooler or place.dsn, postgres.pooler is not None
+    connected = partial(database.connected, dsn, at_once=at_once, pooled=pooled)
+    reading = partial(database.reading, dsn, at_once=at_once, pooled=pooled)
     async with AsyncExitStack() as stack:
         # A pool for each: however many queries run, commits and probes have their connections.
         pool = await stack.enter_async_context(
-            database.connected(
-                place.dsn,
-                size=postgres.connections,
-                at_once=at_once,
-                settings=database.WRITING_SETTINGS,
-                init=encoding.prepare,
+            connected(
+                size=postgres.connections, settings=database.WRITING_SETTINGS, init=encoding.prepare
             )
         )
-        readers = await stack.enter_async_context(
-            database.reading(place.dsn, size=READERS, at_once=at_once)
-        )
-        probing = await stack.enter_async_context(
-            database.connected(place.dsn, size=PROBES, at_once=at_once)
-        )
+        readers = await stack.enter_async_context(reading(size=READERS))
+        probing = await stack.enter_async_context(connected(size=PROBES))
         # Notices keep one of these; the other says to destinations what an operator wants.
         telling = await stack.enter_async_context(
             database.connected(place.dsn, size=OPERATORS, at_once=at_once)
@@ -156,9 +154,7 @@ async def collecting(
             *alerts.routes(telling, [rule.name for rule in config.alerts.rules], _now),
             *operator.routes(reader, folder, _now),
         ]
-        followers = await stack.enter_async_context(
-            database.reading(place.dsn, size=FOLLOWERS, at_once=at_once)
-        )
+        followers = await stack.enter_async_context(reading(size=FOLLOWERS))
         pools = {
             "commits": pool,
             "queries": readers,
@@ -179,7 +175,8 @@ async def collecting(
         ]
         known = None
         if config.service.access == "keys":
-            known = await stack.enter_async_context(knowing(telling))
+            kept = KeyFile(postgres.spool_file.with_suffix(".keys")) if spooled else None
+            known = await stack.enter_async_context(knowing(telling, kept))
         await stack.enter_async_context(
             listening(
                 listeners,
@@ -238,13 +235,18 @@ def folders(postgres: Postgres) -> list[Path]:
 
 
 def connections(config: Config) -> int:
-    """Give how many connections all processes together have to the database, at most."""
+    """Give how many connections all processes together have to the server itself, at most."""
     store, forwarders = config.store, len(config.forwarders)
-    worker = store.connections + READERS + FOLLOWERS + PROBES + OPERATORS
+    workers = OPERATORS * config.workers + (0 if store.pooler else lent(config))
     keeper = KEEPERS + DRAINERS * store.spool.enabled
     keeper += forwarders + 2 + min(MOST_READERS, forwarders + 1) if forwarders else 0
     keeper += ALERTING * bool(config.alerts.rules or config.alerts.notifiers.named)
-    return config.workers * worker + keeper
+    return workers + keeper
+
+
+def lent(config: Config) -> int:
+    """Give how many connections all processes together have through the pooler, if there is one."""
+    return config.workers * (config.store.connections + READERS + FOLLOWERS + PROBES)
 
 
 def _writer_config(postgres: Postgres) -> writer.WriterConfig:
@@ -253,6 +255,8 @@ def _writer_config(postgres: Postgres) -> writer.WriterConfig:
         commit_records=postgres.commit_records,
         commit_timeout=postgres.commit_timeout,
         patience=postgres.spool.after if postgres.spool.enabled else None,
+        # Through a pooler nobody knows the server's process, which a drain would have to end.
+        straight=postgres.pooler is None,
         deduplicates=postgres.deduplication_window > 0,
     )
 

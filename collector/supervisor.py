@@ -100,7 +100,7 @@ async def _database(config: Config) -> AsyncIterator[str]:
     """Give the DSN of the database, brought to this version's schema."""
     postgres = config.store
     with ExitStack() as stack:
-        dsn, spools = postgres.dsn, False
+        dsn, spools = postgres.server, False
         if postgres.embedded:
             dsn = stack.enter_context(embedded.kept(Path(postgres.data_folder)))
             log.info("embedded_postgres_started", dsn=dsn)
@@ -224,6 +224,6 @@ def _fixed(old: Config, new: Config) -> list[str]:
     pairs = [("service.workers", old.workers, new.workers)]
     pairs += [
         (f"exporters.postgres.{name}", getattr(old.store, name), getattr(new.store, name))
-        for name in ("dsn", "data_folder", "engine", "compress_after", "spool")
+        for name in ("dsn", "direct_dsn", "data_folder", "engine", "compress_after", "spool")
     ]
     return [f"{name} has changed: that needs a restart" for name, was, now in pairs if was != now]

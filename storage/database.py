@@ -11,6 +11,7 @@ import structlog
 
 from migrations.reader import READER
 from storage.errors import StorageError, Unavailable, translated
+from storage.pooler import Pooled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -53,24 +54,29 @@ async def connected(
     *,
     size: int,
     at_once: bool = True,
+    pooled: bool = False,
     settings: Mapping[str, str] = SETTINGS,
     init: Callable[[Any], Coroutine[Any, Any, None]] | None = None,
 ) -> AsyncIterator[asyncpg.Pool]:
     """
     Hold a pool of up to *size* connections to *dsn* open; *init* is done to each new one.
 
+    *pooled* is whether *dsn* leads to a pooler, as `storage.pooler` has it.
+
     Raises:
         Unavailable: the database cannot be reached *at_once*.
     """
+    options: dict[str, Any] = {"server_settings": dict(settings), "init": init}
+    if pooled:
+        options = _pooled(settings, init)
     with translated():
         pool = await asyncpg.create_pool(
             dsn,
             min_size=0,  # or else asyncpg tells of each try to have as many again
             max_size=size,
-            server_settings=dict(settings),
             timeout=CONNECT_TIMEOUT,
-            init=init,
             reset=_keep,
+            **options,
         )
     try:
         if at_once:
@@ -95,7 +101,9 @@ async def answers(dsn: str) -> bool:
 
 
 @asynccontextmanager
-async def reading(dsn: str, *, size: int, at_once: bool = True) -> AsyncIterator[asyncpg.Pool]:
+async def reading(
+    dsn: str, *, size: int, at_once: bool = True, pooled: bool = False
+) -> AsyncIterator[asyncpg.Pool]:
     """
     Hold a pool for queries open, as `connected` does: they can change nothing.
 
@@ -112,7 +120,7 @@ async def reading(dsn: str, *, size: int, at_once: bool = True) -> AsyncIterator
             told = True
 
     async with connected(
-        dsn, size=size, at_once=at_once, settings=READING_SETTINGS, init=restrict
+        dsn, size=size, at_once=at_once, pooled=pooled, settings=READING_SETTINGS, init=restrict
     ) as pool:
         yield pool
 
@@ -155,14 +163,40 @@ async def limited(pool: asyncpg.Pool, seconds: float) -> AsyncIterator[Any]:
 async def _restrict(connection: Any) -> str | None:
     """Take rights from *connection*; give the reason where that can't be."""
     with suppress(asyncpg.InsufficientPrivilegeError):  # the server's own limit holds
-        await connection.execute(f"SET temp_file_limit = '{TEMP_FILE_LIMIT}'")
+        await _hold(connection, "temp_file_limit", TEMP_FILE_LIMIT)
     if not await connection.fetchval(MAY_READ, READER):
         return f"there is no role {READER} that may read log_entries; see docs/sql.md"
     try:
-        await connection.execute(f"SET ROLE {READER}")
+        await _hold(connection, "role", READER)
     except asyncpg.InsufficientPrivilegeError as exc:
         return f"{exc}; see docs/sql.md"
     return None
+
+
+async def _hold(connection: Any, name: str, value: str) -> None:
+    """Set what is to hold for as long as *connection* lives."""
+    if type(connection) is Pooled:  # of any asyncpg says that it is an instance
+        await connection.hold(name, value)
+    else:
+        await connection.execute(f"SET {name} = '{value}'")
+
+
+def _pooled(
+    settings: Mapping[str, str], init: Callable[[Any], Coroutine[Any, Any, None]] | None
+) -> dict[str, Any]:
+    """Give the options of connections through a pooler, which keeps the name of who connects."""
+
+    async def prepare(connection: Pooled) -> None:
+        connection.settings = dict(settings)
+        if init is not None:
+            await init(connection)
+
+    return {
+        "server_settings": {"application_name": settings["application_name"]},
+        "connection_class": Pooled,
+        "statement_cache_size": 0,
+        "init": prepare,
+    }
 
 
 def closed(connection: Any) -> bool:

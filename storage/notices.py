@@ -4,7 +4,7 @@ Telling those who follow the table that something was committed.
 In the same process they are told at once; other processes by NOTIFY, which is sent on a
 connection of its own: within the writers' transactions it would let them commit one at a time
 only. It says no more than that there is something. Who inserts into the table without us sends
-none, and behind PgBouncer none comes through, so that who follows looks once a second anyway.
+none, so that who follows looks once a second anyway.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def loaded(arguments: argparse.Namespace) -> Config:
 def database(config: Config) -> Iterator[str]:
     """Give the DSN of the store; an embedded server runs inside the block."""
     if not config.store.embedded:
-        yield config.store.dsn
+        yield config.store.server
         return
     with embedded.running(Path(config.store.data_folder)) as dsn:
         yield dsn

@@ -11,7 +11,7 @@ import msgspec
 
 from collector import secrets
 from collector.exporters.retention import Retention
-from collector.secrets import Dsn  # noqa: TC001  msgspec reads the annotations
+from collector.secrets import Dsn, Server  # noqa: TC001  msgspec reads the annotations
 from collector.sections import Bytes, Count, Seconds, Section
 
 EMBEDDED = "embedded"
@@ -34,6 +34,8 @@ class Postgres(Section, frozen=True, kw_only=True):
 
     # A URL, or "embedded" for a server of our own; services and their tools know the variable.
     dsn: Dsn = "${env:DATABASE_URL:-embedded}"
+    # The server itself, where `dsn` leads to a pooler that lends a connection for a transaction.
+    direct_dsn: Server = ""
     data_folder: str = "data/postgres"  # of the embedded server, from the working directory
     engine: Literal["postgres", "timescaledb"] = "postgres"
     compress_after: Days = 7  # of timescaledb: a day that is so old; 0 compresses none
@@ -52,15 +54,30 @@ class Postgres(Section, frozen=True, kw_only=True):
 
     __repr__ = secrets.represent
 
+    def __post_init__(self) -> None:
+        """Check that there is a pooler before the server that is named."""
+        if self.embedded and self.direct_dsn:
+            raise ValueError("`direct_dsn` is for a `dsn` that leads to a pooler")
+
     @property
     def embedded(self) -> bool:
         """Whether the database is the server of our own in `data_folder`."""
         return self.dsn == EMBEDDED
 
     @property
+    def server(self) -> str:
+        """The DSN of the server itself, or "embedded"."""
+        return self.direct_dsn or self.dsn
+
+    @property
+    def pooler(self) -> str | None:
+        """The DSN of the pooler, if there is one."""
+        return self.dsn if self.direct_dsn else None
+
+    @property
     def spool_file(self) -> Path:
         """The file of the spool: one for each database, for what waits is for that one."""
-        given = urlsplit(self.dsn)
+        given = urlsplit(self.server)
         query = dict(parse_qsl(given.query))
         host = given.netloc.rpartition("@")[2] or query.get("host", "")
         name = given.path.strip("/") or query.get("dbname", "")

@@ -75,10 +75,16 @@ exporters:
   loki: {endpoint: "http://a"}
   otlphttp: {endpoint: "http://b"}
 """
-    number = service.connections(configfile.parse(text, "c", {}).config)
+    config = configfile.parse(text, "c", {}).config
+    number = service.connections(config)
+    behind = configfile.parse(
+        text.replace("{dsn:", '{direct_dsn: "postgresql://s/d", dsn:'), "c", {}
+    )
     told = " ".join((DOCS / "scaling.md").read_text().split())
 
     assert f"Four workers with two destinations have {number}," in told
+    assert f"{service.lent(config) // 4} of a worker's 16 are the pooler's" in told
+    assert number == service.connections(behind.config) + service.lent(behind.config)
 
 
 def test_dashboard():

@@ -447,6 +447,25 @@ def test_password_is_hidden(dsn, expected):
     assert "hunter2" not in configfile.dump(config) + repr(config)
 
 
+def test_direct_dsn():
+    """
+    A server behind a pooler is named beside it, its password is hidden too, and an embedded one
+    has no pooler.
+    """
+    text = "exporters: {postgres: {dsn: 'postgres://p/d', direct_dsn: '${env:D}'}}"
+    config = parse(text, D="postgres://me:hunter2@h/d").config
+
+    assert ("postgres://p/d", "postgres://me:hunter2@h/d") == (
+        config.store.pooler,
+        config.store.server,
+    )
+    assert "direct_dsn: postgres://me:***@h/d\n" in configfile.dump(config)
+    assert parse("", DATABASE_URL="postgres://h/d").config.store.pooler is None
+    assert "for a `dsn` that leads to a pooler" in "".join(
+        problems("exporters: {postgres: {dsn: embedded, direct_dsn: 'postgres://h/d'}}")
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -104,9 +104,10 @@ async def test_what_another_database_left_is_told(tmp_path):
 def test_a_spool_is_for_one_database():
     """
     The spool has the name of its database: of the same whatever the password and the options, of
-    another where the host, the port, the name or the folder is.
+    another where the host, the port, the name or the folder is; a pooler makes no difference.
     """
     same = ["postgresql://a:b@h/logs", "postgresql://c:d@h/logs?sslmode=require"]
+    behind = Postgres(dsn="postgresql://pooler/logs", direct_dsn=same[0])
     others = [
         "postgresql://a:b@h:1/logs",
         "postgresql://a:b@h,i/logs",
@@ -117,7 +118,7 @@ def test_a_spool_is_for_one_database():
     ]
     files = {dsn: Postgres(dsn=dsn).spool_file for dsn in (*same, *others)}
 
-    assert files[same[0]] == files[same[1]]
+    assert files[same[0]] == files[same[1]] == behind.spool_file
     assert 1 + len(others) == len(set(files.values()))
     assert files["embedded"] != Postgres(dsn="embedded", data_folder="x").spool_file
     assert "logs-" in files[same[0]].name
