@@ -38,6 +38,7 @@ NO_LIMITS = RateLimits()
 _BEARER = "bearer "
 NONE = "a key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
 UNKNOWN = "this key is not known, or no longer"
+NOT_YET = "the keys are not known yet"
 
 
 class Guard:
@@ -56,7 +57,7 @@ class Guard:
             Unauthorized: it has no key that holds.
             Forbidden: its key is not for this.
             TooMany: it wants to send more than its key may.
-            Unavailable: no keys were ever read; try again later.
+            Unavailable: its key can't be known yet; try again later.
         """
         if self.known is None or needs.scope is None:
             return
@@ -102,7 +103,7 @@ class Guard:
 
         Raises:
             Unauthorized: it is none that holds.
-            Unavailable: no keys were ever read.
+            Unavailable: it can't be known yet.
         """
         return self._holds(*self._of_token(token, self._ready()))[0]
 
@@ -115,7 +116,7 @@ class Guard:
 
     def _ready(self) -> Known:
         if self.known is None or not self.known.ready:
-            raise Unavailable("the keys are not known yet")
+            raise Unavailable(NOT_YET)
         return self.known
 
     def _presented(self, request: web.Request) -> Presented:
@@ -129,19 +130,24 @@ class Guard:
         if cookie is None or not sessions.ours(request):
             raise Unauthorized(NONE, "no_key")
         if (session := sessions.found(cookie, known)) is None:
-            raise Unauthorized(UNKNOWN, "unknown_session")
+            raise _unknown("unknown_session", known)
         return self._holds(*session)
 
     def _of_token(self, token: str, known: Known) -> Presented:
         digest_of = digest(token)
         if (found := known.find(digest_of)) is None:
-            raise Unauthorized(UNKNOWN, "unknown_key")
+            raise _unknown("unknown_key", known)
         return found[0], digest_of, found[1]
 
     def _holds(self, key: AccessKey, known_by: bytes, until: float) -> Presented:
         if time.time() >= until:
             raise Unauthorized(UNKNOWN, "expired_key")
         return key, known_by, until
+
+
+def _unknown(reason: str, known: Known) -> Exception:
+    """Give what is raised for who isn't *known*; where some may be missing, it may be yet."""
+    return Unavailable(NOT_YET) if known.kept else Unauthorized(UNKNOWN, reason)
 
 
 def who(request: web.Request) -> str:

@@ -2,14 +2,15 @@
 The keys of this moment, in memory, so that a check is a look into a dictionary.
 
 They are read again every second: a key that is made or revoked is so within about that, in every
-process and behind every pooler. While the database is away, those known last hold.
+process and behind every pooler. While the database is away, those known last hold; where it is
+from the start, those that `KeyFile` kept, for a while.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,8 +19,9 @@ from storage import access_keys
 from storage.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
+    from collector.access.keyfile import KeyFile
     from storage.access_keys import AccessKey
     from storage.database import Pool
 
@@ -33,13 +35,20 @@ log = structlog.get_logger()
 class Known:
     """Keys by their digest, each with the time, in seconds since 1970, until when it holds."""
 
-    def __init__(self, pool: Pool) -> None:
-        self.ready = False  # whether they were ever read
+    def __init__(self, pool: Pool, file: KeyFile | None = None) -> None:
+        self.kept = True  # whether they are those of the file, and some may be missing
         self.used: set[int] = set()  # ids, since that was last noted
         self._pool = pool
+        self._file = file
+        self._until = 0.0  # when they are known no longer
         self._by_digest: dict[bytes, tuple[AccessKey, float]] = {}
         self._by_id: dict[int, AccessKey] = {}
         self._held: dict[asyncio.Task[object], tuple[bytes, float]] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether they are known."""
+        return time.time() < self._until
 
     def find(self, digest: bytes) -> tuple[AccessKey, float] | None:
         """Give the key with this digest, and when it ends, which may be over."""
@@ -65,6 +74,20 @@ class Known:
             Unavailable: the database is away; those known before hold.
         """
         keys = await access_keys.known(self._pool)
+        self._take(keys, FOR_EVER)
+        self.kept = False
+        if self._file is not None:
+            await asyncio.to_thread(self._file.write, keys)
+
+    def read_file(self) -> None:
+        """Take the keys of the file, if there is one."""
+        if self._file is not None:
+            keys, until = self._file.read()
+            self._take(keys, until)
+            if self.ready:
+                log.warning("keys_of_file", keys=len(keys), seconds=int(until - time.time()))
+
+    def _take(self, keys: Sequence[AccessKey], until: float) -> None:
         found = {}
         for key in keys:
             end = FOR_EVER if key.expires_at is None else key.expires_at.timestamp()
@@ -73,7 +96,7 @@ class Known:
                 found[key.former] = (key, min(end, key.former_until.timestamp()))
         self._by_digest = found
         self._by_id = {key.id: key for key in keys}
-        self.ready = True
+        self._until = until
 
     def end(self) -> None:
         """Cancel the answers under way whose key or time is over."""
@@ -104,11 +127,13 @@ class Known:
 
 
 @asynccontextmanager
-async def knowing(pool: Pool) -> AsyncIterator[Known]:
-    """The keys, kept up to date inside the block; where they can't be read yet, nobody has one."""
-    known = Known(pool)
-    with suppress(Unavailable):  # then they are read as soon as they can be
+async def knowing(pool: Pool, file: KeyFile | None) -> AsyncIterator[Known]:
+    """The keys, kept up to date inside the block; where they can't be read, those of *file*."""
+    known = Known(pool, file)
+    try:
         await known.read()
+    except Unavailable:  # then they are read as soon as they can be
+        known.read_file()
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(known.run(), name="keys")
         try:

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import datetime as dt
 import json
+import os
 import re
+import stat
 
 import aiohttp
 import pytest
@@ -231,6 +233,45 @@ async def test_database_away(database, pool, monkeypatch):
         await asyncio.wait_for(failed.wait(), 10)
 
         assert 200 == await status(client, key, "/metrics")
+
+
+async def test_database_away_at_the_start(database, keys, tmp_path, monkeypatch):
+    """
+    A collector that starts while the keys can't be read knows those of its file, which is for its
+    owner alone and has no key in it; all others, and these when it is old, are told to try again.
+    """
+    spool = f"exporters: {{postgres: {{spool: {{folder: {tmp_path}}}}}}}"
+    config = CONFIG.format(access="keys") + spool
+    ingest = {"path": INGEST, "method": "POST", "json": LINE}
+    unknown = {"X-API-Key": "pxc_" + 64 * "0"}
+
+    async def away(_pool):
+        raise known_keys.Unavailable("gone")
+
+    async with collecting(database, config=config):
+        (file,) = tmp_path.glob("*.keys")
+        mode, content = file.stat().st_mode, file.read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(access_keys, "known", away)
+        async with collecting(database, config=config) as client:
+            assert [200, 403, 503] == [
+                await status(client, key, **ingest)
+                for key in (keys["ingest"], keys["query"], unknown)
+            ]
+            patch.undo()
+            await until_async(lambda: _is(client, unknown, 401))
+    for change in (lambda: os.utime(file, (0, 0)), lambda: file.write_bytes(b"["), file.unlink):
+        change()
+        with monkeypatch.context() as patch:
+            patch.setattr(access_keys, "known", away)
+            async with (
+                collecting(database, config=config) as client,
+                client.post(INGEST, json=LINE, headers=keys["ingest"]) as response,
+            ):
+                assert (503, "1") == (response.status, response.headers["Retry-After"])
+
+    assert 0o600 == stat.S_IMODE(mode)
+    assert keys["ingest"]["Authorization"].removeprefix("Bearer pxc_") not in content
 
 
 async def test_audit(database, pool, keys):
