@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, TypeAlias
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -21,6 +22,7 @@ from collector.errors import Forbidden, Unauthorized
 from collector.secrets import without_keys
 from collector.sections import RateLimits
 from storage import audit, restriction
+from storage import sessions as storage_sessions
 from storage.access_keys import AccessKey, digest
 from storage.audit import LOCAL, Origin
 from storage.errors import Unavailable
@@ -29,10 +31,10 @@ from storage.restriction import Restriction
 if TYPE_CHECKING:
     from collector.access.known import Known
     from collector.access.needs import Needs
+    from collector.access.sessions import Presented
     from storage.database import Pool
 
 KEY = web.RequestKey("key", AccessKey)
-Presented: TypeAlias = tuple[AccessKey, bytes, float]  # by which digest, and until when
 
 NO_LIMITS = RateLimits()
 _BEARER = "bearer "
@@ -61,7 +63,7 @@ class Guard:
         """
         if self.known is None or needs.scope is None:
             return
-        key, known_by, until = self._presented(request)
+        key, known_by, until, session = self._presented(request)
         if needs.scope not in key.scopes and ADMIN.scope not in key.scopes:
             scopes = ", ".join(sorted(key.scopes))
             raise Forbidden(f"key {key.name} has the scope {scopes}, not {needs.scope}", "scope")
@@ -77,7 +79,7 @@ class Guard:
         request[KEY] = key
         self.known.used.add(key.id)
         if request.method == "GET" and (task := asyncio.current_task()) is not None:
-            self.known.hold(task, known_by, until)
+            self.known.hold(task, known_by, until, session)
 
     def leave(self, request: web.Request) -> None:
         """End what `admit` began; it is of no harm where that let nobody in."""
@@ -114,6 +116,19 @@ class Guard:
         except Unauthorized:
             return None
 
+    async def end(self, request: web.Request) -> None:
+        """
+        End the session that *request* has, everywhere; a copy of its cookie is of no use then.
+
+        Raises:
+            Unavailable: that can't be written down, and it has not ended.
+        """
+        with suppress(Unauthorized):
+            _, _, until, session = self._presented(request)
+            if session is not None:
+                await storage_sessions.end(self._pool, session, until)
+                self._ready().ended.add(session)
+
     def _ready(self) -> Known:
         if self.known is None or not self.known.ready:
             raise Unavailable(NOT_YET)
@@ -129,7 +144,9 @@ class Guard:
         cookie = request.cookies.get(sessions.COOKIE) if "Cookie" in headers else None
         if cookie is None or not sessions.ours(request):
             raise Unauthorized(NONE, "no_key")
-        if (session := sessions.found(cookie, known)) is None:
+        # Of those that were ended the file of keys knows nothing.
+        session = None if known.kept else sessions.found(cookie, known)
+        if session is None:
             raise _unknown("unknown_session", known)
         return self._holds(*session)
 
@@ -137,12 +154,14 @@ class Guard:
         digest_of = digest(token)
         if (found := known.find(digest_of)) is None:
             raise _unknown("unknown_key", known)
-        return found[0], digest_of, found[1]
+        return found[0], digest_of, found[1], None
 
-    def _holds(self, key: AccessKey, known_by: bytes, until: float) -> Presented:
+    def _holds(
+        self, key: AccessKey, known_by: bytes, until: float, session: str | None
+    ) -> Presented:
         if time.time() >= until:
             raise Unauthorized(UNKNOWN, "expired_key")
-        return key, known_by, until
+        return key, known_by, until, session
 
 
 def _unknown(reason: str, known: Known) -> Exception:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from storage import access_keys
+from storage import access_keys, sessions
 from storage.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -37,13 +37,14 @@ class Known:
 
     def __init__(self, pool: Pool, file: KeyFile | None = None) -> None:
         self.kept = True  # whether they are those of the file, and some may be missing
+        self.ended: set[str] = set()  # sessions, that would hold still
         self.used: set[int] = set()  # ids, since that was last noted
         self._pool = pool
         self._file = file
         self._until = 0.0  # when they are known no longer
         self._by_digest: dict[bytes, tuple[AccessKey, float]] = {}
         self._by_id: dict[int, AccessKey] = {}
-        self._held: dict[asyncio.Task[object], tuple[bytes, float]] = {}
+        self._held: dict[asyncio.Task[object], tuple[bytes, float, str | None]] = {}
 
     @property
     def ready(self) -> bool:
@@ -58,9 +59,11 @@ class Known:
         """Give the key with this id."""
         return self._by_id.get(number)
 
-    def hold(self, task: asyncio.Task[object], digest: bytes, until: float) -> None:
-        """Cancel *task*, an answer under way, when the key of *digest* or the time is over."""
-        self._held[task] = (digest, until)
+    def hold(
+        self, task: asyncio.Task[object], digest: bytes, until: float, session: str | None
+    ) -> None:
+        """Cancel *task*, an answer under way, when the key of *digest* or another is over."""
+        self._held[task] = (digest, until, session)
 
     def release(self, task: asyncio.Task[object]) -> None:
         """Forget *task*, which has ended."""
@@ -74,6 +77,7 @@ class Known:
             Unavailable: the database is away; those known before hold.
         """
         keys = await access_keys.known(self._pool)
+        self.ended = await sessions.ended(self._pool)
         self._take(keys, FOR_EVER)
         self.kept = False
         if self._file is not None:
@@ -101,9 +105,9 @@ class Known:
     def end(self) -> None:
         """Cancel the answers under way whose key or time is over."""
         now = time.time()
-        for task, (digest, until) in list(self._held.items()):
+        for task, (digest, until, session) in list(self._held.items()):
             known = self._by_digest.get(digest)
-            if known is None or now >= min(known[1], until):
+            if known is None or session in self.ended or now >= min(known[1], until):
                 task.cancel()
 
     async def run(self) -> None:

@@ -244,9 +244,9 @@ OPERATIONS = (
         method="delete",
         path=session.PATH,
         needs=OPEN,
-        summary="End the session",
+        summary="End the session, wherever its cookie is",
         answer=session.Session,
-        failures={403: "a page of another site asks"},
+        failures={403: "a page of another site asks"} | AWAY,
     ),
     Operation(
         path=audit.PATH,

@@ -71,9 +71,11 @@ async def begin(request: web.Request) -> web.Response:
 
 
 async def end(request: web.Request) -> web.Response:
-    """Take the cookie back."""
+    """End the session, and take the cookie back."""
     server.refuse_strangers(request)
-    response = answered(Session(required=_guard(request) is not None))
+    if (guard := _guard(request)) is not None:
+        await guard.end(request)
+    response = answered(Session(required=guard is not None))
     response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
     return response
 

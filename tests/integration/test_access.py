@@ -333,13 +333,44 @@ async def test_session(database, pool, keys):
             jar = {"Cookie": f"{sessions.COOKIE}={wrong}"}
             async with _bare(client) as bare:
                 assert 401 == await status(bare, jar), wrong
-        assert 200 == await status(client, path="/api/v1/session", method="DELETE")
-        assert 401 == await status(client)
-        async with _bare(client) as bare:
-            again = {"Cookie": f"{sessions.COOKIE}={value}"}
-            assert 200 == await status(bare, again)
-            await access_keys.revoke(pool, "query", US)
-            await until_async(lambda: _is(bare, again, 401))
+        await access_keys.revoke(pool, "query", US)
+        await until_async(lambda: _is(client, None, 401))
+
+
+async def test_signing_out(database, keys):
+    """
+    Who signs out of a session ends it in every process: a copy of its cookie is of no use, and what
+    it follows ends. Other sessions of the same key go on.
+    """
+    token = keys["query"]["Authorization"].removeprefix("Bearer ")
+    async with (
+        collecting(database) as client,
+        collecting(database) as other,
+        _bare(client) as bare,
+    ):
+        first, second = [await _session(client, token) for _ in range(2)]
+        tail = await bare.get("/api/v1/logs/tail", headers=first)
+        assert b"retry" in await tail.content.readline()
+        async with _bare(other) as there:
+            assert [200, 200] == [await status(each, first) for each in (bare, there)]
+            out = {"path": "/api/v1/session", "method": "DELETE"}
+            assert 403 == await status(bare, {**first, "Origin": "https://else.example"}, **out)
+            assert [200, 401, 200] == [
+                await status(bare, first, **out),
+                await status(bare, first),
+                await status(bare, first, **out),
+            ]
+            await until_async(lambda: _is(there, first, 401))
+            assert [200, 200] == [await status(each, second) for each in (bare, there)]
+        async with asyncio.timeout(10):
+            with contextlib.suppress(aiohttp.ClientError):
+                await tail.content.read()
+
+
+async def _session(client, token):
+    """Begin a session; give the header that its browser would send."""
+    async with client.post("/api/v1/session", json={"key": token}) as response:
+        return {"Cookie": response.headers["Set-Cookie"].partition(";")[0]}
 
 
 async def test_keys_are_told_nowhere(database, pool, keys, monkeypatch, capsys):

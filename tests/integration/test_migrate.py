@@ -11,7 +11,7 @@ import pytest
 from storage import migrate
 from storage.errors import Unavailable
 
-HEAD = "0011"
+HEAD = "0012"
 
 # What today's services create when they start first (the direct writer of 2025).
 BARE_TABLE = """
