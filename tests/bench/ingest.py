@@ -74,16 +74,11 @@ async def ceiling(it, rows=200_000, batch=10_000):
     return count / seconds, used / count * 1e6
 
 
-async def measure(it, kind, size):
-    """Send bodies of one kind and size; give a line of the table without the ratios."""
-    address, media, encode, _ = KINDS[kind]
-    connection = await asyncpg.connect(it.dsn)
-    await connection.execute("TRUNCATE log_entries, ledger, seen")
-    await connection.execute("CHECKPOINT")
-    records = RECORDS[size]
+def prepared(url, kind, size, records):
+    """Give requests of one kind with *size* records each, so many in all, no two alike."""
+    _, media, encode, _ = KINDS[kind]
     found = list(bodies.events(min(records, 20_000)))
     encoded = [encode(found[i : i + size]) for i in range(0, len(found), size)]
-    url = getattr(it, address) + PATHS[address]
     requests = []
     for n in range(records // size):
         body = bodies.unlike(encoded[n % len(encoded)], n, media)
@@ -91,6 +86,18 @@ async def measure(it, kind, size):
         if kind.endswith("gzip"):
             body, headers = gzip.compress(body, 6), {"Content-Encoding": "gzip"}
         requests.append(load.request(url, media, body, headers))
+    return requests
+
+
+async def measure(it, kind, size):
+    """Send bodies of one kind and size; give a line of the table without the ratios."""
+    address = KINDS[kind][0]
+    connection = await asyncpg.connect(it.dsn)
+    await connection.execute("TRUNCATE log_entries, ledger, seen")
+    await connection.execute("CHECKPOINT")
+    records = RECORDS[size]
+    url = getattr(it, address) + PATHS[address]
+    requests = prepared(url, kind, size, records)
     me = psutil.Process()
     watched = (it.process, it.postmaster, me)
     before = [cpu(p) if p is not me else sum(p.cpu_times()[:2]) for p in watched]
