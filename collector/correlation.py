@@ -12,13 +12,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec.structs import replace
 
 from collector.sections import Section
-from storage.records import PROMOTABLE, LogRecord
+from storage.records import COLUMNS, PROMOTABLE, LogRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 DEFAULTS: dict[str, tuple[str, ...]] = {
     "service": ("service.name", "service"),
@@ -54,6 +53,7 @@ MOST_OF_A_NAME = 1_000  # attributes of one name that are remembered meanwhile
 LONGEST_ERROR = 10_000  # characters
 # Characters of any other text; at 4 bytes each below the 2,704 that an index entry may have.
 LONGEST_TEXT = 600
+PROMOTED, EXTRA = COLUMNS.index("promoted"), COLUMNS.index("extra")
 _INT64 = range(-(2**63), 2**63)
 _DECIMAL = re.compile(r"-?[0-9]{1,19}")
 
@@ -140,17 +140,20 @@ class Attribute(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     value: object
-    column: str | None = None
+    place: int = -1  # of the column in a row
     found: Any = None  # the column's value
     rank: int = 0  # among the names of the column, the lowest first
-    bit: int = 0  # in `storage.records.PROMOTABLE`, where the column gives the value back exactly
+    # Bits in `storage.records.PROMOTABLE`: of the column that gives the value back exactly, or
+    # else of one that others may fill too.
+    promoted: int = 0
+    contended: int = 0
 
 
 class Name(msgspec.Struct, gc=False, eq=False):
     """The name of attributes, and the column that they may fill."""
 
     text: str
-    column: str | None = None
+    place: int = -1
     rank: int = 0
     read: Callable[[object], Any] | None = None
     exact: type | None = None  # of values that the column gives back exactly
@@ -159,14 +162,17 @@ class Name(msgspec.Struct, gc=False, eq=False):
 
     def attribute(self, value: object) -> Attribute:
         """Give the attribute of this name and *value*."""
-        if self.read is None or (found := self.read(value)) is None:
+        if self.read is None:
             return Attribute(self.text, value)
-        bit = self.bit if type(value) is self.exact else 0
-        return Attribute(self.text, value, self.column, found, self.rank, bit)
+        if (found := self.read(value)) is None:
+            return Attribute(self.text, value, contended=self.bit if self.exact else 0)
+        if type(value) is self.exact:
+            return self.exactly(value)
+        return Attribute(self.text, value, self.place, found, self.rank, 0, self.bit)
 
     def exactly(self, value: object) -> Attribute:
         """Do as `attribute`, of a value that is of type ``exact``, and short if it is a text."""
-        return Attribute(self.text, value, self.column, value, self.rank, self.bit)
+        return Attribute(self.text, value, self.place, value, self.rank, self.bit)
 
 
 class Columns:
@@ -184,7 +190,7 @@ class Columns:
             for rank, name in enumerate(names):
                 self._of_columns[name] = Name(
                     text=name,
-                    column=column,
+                    place=COLUMNS.index(column),
                     rank=rank,
                     read=error if column == "error" else read,
                     exact=exact if name == column else None,
@@ -229,48 +235,52 @@ class Columns:
         """Set the columns of *row* that *attributes* fill, whatever stood there before."""
         given = [self.attribute(name, value) for name, value in attributes.items()]
         for attribute in _without_beaten(given):
-            if attribute.column is not None:
-                setattr(row, attribute.column, attribute.found)
+            if attribute.place >= 0:
+                setattr(row, COLUMNS[attribute.place], attribute.found)
 
 
-def filled(prototype: LogRecord, attributes: Sequence[Attribute]) -> LogRecord:
+def filled(shared: Iterable[object], attributes: Sequence[Attribute]) -> LogRecord:
     """
-    Give a copy of *prototype* with the columns that *attributes* fill.
+    Give a row of the values *shared*, in its columns' order, with what *attributes* fill.
 
     Those that their columns give back exactly are told in ``promoted``, the others are in
     ``extra``. Of attributes with the same name the last one counts.
     """
-    columns: dict[str, Any] = {}
+    row: list[Any] = [*shared]
     left: dict[str, object] = {}
-    promoted = twice = 0
+    promoted = contended = contenders = 0
     for attribute in attributes:
-        if (column := attribute.column) is None:
-            left[attribute.name] = attribute.value
-            continue
-        columns[column] = attribute.found
-        if bit := attribute.bit:
+        if bit := attribute.promoted:
             promoted |= bit
-        else:
-            left[attribute.name] = attribute.value
-            twice += 1
+            row[attribute.place] = attribute.found
+            continue
+        left[attribute.name] = attribute.value
+        if bit := attribute.contended:
+            contended |= bit
+            contenders += 1
+            if attribute.place >= 0:
+                row[attribute.place] = attribute.found
     # Two of one name, or for one column, are rare, and may cost another round.
-    if len(columns) + len(left) - twice != len(attributes) or not columns.keys().isdisjoint(left):
+    if (
+        promoted.bit_count() + len(left) != len(attributes)
+        or contended & promoted
+        or contended.bit_count() != contenders
+    ):
         best = _without_beaten(attributes)
         if best != attributes:
-            return filled(prototype, best)
-    columns["promoted"] = promoted or None
-    columns["extra"] = left or None
-    return replace(prototype, **columns)
+            return filled(shared, best)
+    row[PROMOTED] = promoted or None
+    row[EXTRA] = left or None
+    return LogRecord(*row)
 
 
 def _without_beaten(attributes: Sequence[Attribute]) -> list[Attribute]:
     """Leave each name to its last attribute, and each column to the name that comes first."""
     last = {attribute.name: attribute for attribute in attributes}.values()
-    best: dict[str | None, int] = {}
+    best: dict[int, int] = {}
     for attribute in last:
-        rank = best.get(attribute.column, attribute.rank)
-        best[attribute.column] = min(rank, attribute.rank)
+        rank = best.get(attribute.place, attribute.rank)
+        best[attribute.place] = min(rank, attribute.rank)
     return [
-        each if each.rank == best[each.column] else Attribute(each.name, each.value)
-        for each in last
+        each if each.rank == best[each.place] else Attribute(each.name, each.value) for each in last
     ]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # Postgres'
 _VERSION = b"\x01"  # with which jsonb begins on the wire
@@ -17,7 +20,7 @@ async def prepare(connection: Any) -> None:
     await connection.set_type_codec(
         "timestamptz",
         schema="pg_catalog",
-        encoder=_microseconds,
+        encoder=_encoder(),
         decoder=_time,
         format="tuple",
     )
@@ -26,9 +29,19 @@ async def prepare(connection: Any) -> None:
     )
 
 
-def _microseconds(time: dt.datetime) -> tuple[int]:
-    since = time - _EPOCH
-    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds,)
+def _encoder() -> Callable[[dt.datetime], tuple[int]]:
+    """Give the function from a time to what Postgres takes for it."""
+    before, encoded = _EPOCH, (0,)
+
+    def microseconds(time: dt.datetime) -> tuple[int]:
+        nonlocal before, encoded
+        if time is not before:  # most records were observed when they happened
+            since = time - _EPOCH
+            before = time
+            encoded = ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds,)
+        return encoded
+
+    return microseconds
 
 
 def _time(microseconds: tuple[int]) -> dt.datetime:

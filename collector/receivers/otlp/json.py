@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collector.correlation import Attribute, Columns
+    from collector.receivers.otlp.mapping import Shared
     from storage.records import LogRecord
 
 SEVERITY = "severity_number"  # an unknown name was dropped
@@ -53,9 +54,7 @@ def groups(body: bytes, *, at_once: bool = False) -> Iterator[Group]:  # noqa: A
             yield group
 
 
-def record(
-    raw: bytes, prototype: LogRecord, columns: Columns, now: int, changes: set[str]
-) -> LogRecord:
+def record(raw: bytes, shared: Shared, columns: Columns, now: int, changes: set[str]) -> LogRecord:
     """
     Read one log record; see `mapping.Decoder`.
 
@@ -70,7 +69,7 @@ def record(
                 seen.get(each) or _attribute(each, columns, changes)
                 for each in map(bytes, record.attributes or ())
             ]
-            return mapping.record(_entry(record, attributes, changes), prototype, now)
+            return mapping.record(_entry(record, attributes, changes), shared, now)
         except (Refused, *json_messages.UNREADABLE):
             changes.clear()  # the way below tells where it is, and mends what can be mended
     message = json_messages.read(json_messages.RECORD, raw, changes)
@@ -78,7 +77,7 @@ def record(
         columns.attribute(name, value)
         for name, value in _attributes(message.attributes, changes).items()
     ]
-    return mapping.record(_entry(message, attributes, changes), prototype, now)
+    return mapping.record(_entry(message, attributes, changes), shared, now)
 
 
 def _attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:

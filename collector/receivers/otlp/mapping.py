@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MOST_PROBLEMS = 20  # that are told to a sender
 LONGEST_PROBLEM = 300  # characters
-MOST_PROTOTYPES = 1_000
+MOST_KNOWN = 1_000
 TRACE_ID, SPAN_ID = "trace_id", "span_id"  # dropped, for being invalid
 UNKNOWN_SERVICE = "unknown_service"
 _timedelta = dt.timedelta
@@ -96,10 +96,10 @@ class Decoder(Protocol):
         """
 
     def record(
-        self, raw: Any, prototype: LogRecord, columns: Columns, now: int, changes: set[str]
+        self, raw: Any, shared: Shared, columns: Columns, now: int, changes: set[str]
     ) -> LogRecord:
         """
-        Read one record of a group that shares *prototype*, or raise `Refused` or `TooDeep`.
+        Read one record of a group whose rows have *shared*, or raise `Refused` or `TooDeep`.
 
         What had to be changed to keep it is told to *changes*.
         """
@@ -122,7 +122,7 @@ class Rows(msgspec.Struct):
             self.problems.append(Violation(refused.field, str(refused)[:LONGEST_PROBLEM]))
 
 
-Prototype: TypeAlias = tuple[LogRecord, Resource | None, Scope | None]
+Shared: TypeAlias = tuple[Any, ...]  # the values of a row that a group's records have in common
 
 
 class Mapper(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +131,7 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
     columns: Columns
     max_record_size: int  # bytes of one record, as it was sent
     # What records share, by the resource and the scope that they have it from.
-    prototypes: dict[tuple[Origin, Origin], Prototype] = {}
+    known: dict[tuple[Origin, Origin], tuple[Shared, Resource | None, Scope | None]] = {}
 
     def slices(self, decoder: Decoder, body: bytes, now: int, found: Rows) -> Iterator[None]:
         """
@@ -149,7 +149,7 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
 
     def _take(self, group: Group, decoder: Decoder, now: int, found: Rows) -> Iterator[None]:
         try:
-            prototype = self._prototype(group, found)
+            shared = self._shared(group, found)
         except Refused as exc:
             found.refuse(exc, len(group.records))
             return
@@ -164,7 +164,7 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
                     if len(raw) > self.max_record_size:
                         problem = f"{len(raw)} bytes, the most is {self.max_record_size}"
                         raise Refused(problem, reason=TOO_LARGE)
-                row = decoder.record(raw, prototype, self.columns, now, changes)
+                row = decoder.record(raw, shared, self.columns, now, changes)
             except (Refused, values.TooDeep) as exc:
                 refused = exc if isinstance(exc, Refused) else Refused(str(exc), reason=TOO_DEEP)
                 found.refuse(refused.within(f"{group.path}.logRecords[{place}]"))
@@ -175,39 +175,39 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
                 found.changed.update(changes | changes_of_all)
                 changes.clear()
 
-    def _prototype(self, group: Group, found: Rows) -> LogRecord:
+    def _shared(self, group: Group, found: Rows) -> Shared:
         """
-        Make a row of what all records of *group* share.
+        Give what the rows of *group* have in common, and *found* its resource and scope.
 
         Raises:
             Refused: the resource or the scope is larger than a record may be.
         """
         origins = (group.resource, group.scope)
-        if (known := self.prototypes.get(origins)) is not None:
+        if (known := self.known.get(origins)) is not None:
             shared, resource, scope = known
         else:
             shared, resource, scope = self._made(group)
             if group.resource.kept and group.scope.kept:
-                if len(self.prototypes) >= MOST_PROTOTYPES:
-                    self.prototypes.clear()
-                self.prototypes[origins] = (shared, resource, scope)
+                if len(self.known) >= MOST_KNOWN:
+                    self.known.clear()
+                self.known[origins] = (shared, resource, scope)
         if resource is not None:
             found.resources[resource.id] = resource
         if scope is not None:
             found.scopes[scope.id] = scope
         return shared
 
-    def _made(self, group: Group) -> Prototype:
-        shared = LogRecord(timestamp=_EPOCH, level="", service=UNKNOWN_SERVICE, env=None)
-        self.columns.fill(shared, group.resource.attributes)
-        self.columns.fill(shared, group.scope.attributes)
+    def _made(self, group: Group) -> tuple[Shared, Resource | None, Scope | None]:
+        row = LogRecord(timestamp=_EPOCH, level="", service=UNKNOWN_SERVICE, env=None)
+        self.columns.fill(row, group.resource.attributes)
+        self.columns.fill(row, group.scope.attributes)
         if (resource := interned_resource(group.resource)) is not None:
             self._limit(resource, f"{group.path.rpartition('.')[0]}.resource")
-            shared.resource_id = resource.id
+            row.resource_id = resource.id
         if (scope := interned_scope(group.scope)) is not None:
             self._limit(scope, f"{group.path}.scope")
-            shared.scope_id = scope.id
-        return shared, resource, scope
+            row.scope_id = scope.id
+        return msgspec.structs.astuple(row), resource, scope
 
     def _limit(self, origin: Resource | Scope, field: str) -> None:
         """Refuse what each answer to a query would carry along with every record."""
@@ -216,9 +216,9 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
             raise Refused(problem, field, TOO_LARGE)
 
 
-def record(entry: Entry, prototype: LogRecord, now: int) -> LogRecord:
-    """Make the row of *entry*, which arrived at *now*; its group shares *prototype*."""
-    row = filled(prototype, entry.attributes)
+def record(entry: Entry, shared: Shared, now: int) -> LogRecord:
+    """Make the row of *entry*, which arrived at *now*; see `Decoder.record`."""
+    row = filled(shared, entry.attributes)
     row.severity_number = entry.severity_number
     row.level = entry.severity_text
     if not entry.severity_number or not entry.severity_text:
@@ -247,10 +247,10 @@ def set_times(row: LogRecord, time: int, observed: int, now: int) -> None:
     if not time:
         note(row, "no_time", value=True)
         time = observed
-    microseconds, row.timestamp_ns = divmod(time, 1_000)
-    row.timestamp = _EPOCH + _timedelta(0, 0, microseconds)
+    microseconds, below = divmod(time, 1_000)
+    row.timestamp, row.timestamp_ns = _EPOCH + _timedelta(0, 0, microseconds), below
     if observed == time:
-        row.observed_timestamp, row.observed_timestamp_ns = row.timestamp, row.timestamp_ns
+        row.observed_timestamp, row.observed_timestamp_ns = row.timestamp, below
         return
     microseconds, row.observed_timestamp_ns = divmod(observed, 1_000)
     row.observed_timestamp = _EPOCH + _timedelta(0, 0, microseconds)

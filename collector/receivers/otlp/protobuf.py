@@ -23,7 +23,7 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.resource.v1 import resource_pb2
 
 from collector import values
-from collector.correlation import filled
+from collector.correlation import MOST_OF_A_NAME, filled
 from collector.errors import BadRequest, Violation
 from collector.receivers.otlp import mapping
 from collector.receivers.otlp.mapping import Group, Origin
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collector.correlation import Attribute, Columns
+    from collector.receivers.otlp.mapping import Shared
     from storage.records import LogRecord
 
 LEFT_ENCODED = {("LogRecord", "attributes"), ("ResourceLogs", "resource"), ("ScopeLogs", "scope")}
@@ -150,9 +151,7 @@ def _read_origin(kind: Any, raw: bytes, schema_url: bytes) -> tuple[Origin, Refu
 _kept_origin = functools.lru_cache(MOST_ORIGINS)(_read_origin)
 
 
-def record(
-    raw: Any, prototype: LogRecord, columns: Columns, now: int, changes: set[str]
-) -> LogRecord:
+def record(raw: Any, shared: Shared, columns: Columns, now: int, changes: set[str]) -> LogRecord:
     """
     Read one log record; see `mapping.Decoder`.
 
@@ -170,7 +169,7 @@ def record(
         ]
     except DecodeError as exc:
         raise Refused(str(exc)) from exc
-    row = filled(prototype, attributes)
+    row = filled(shared, attributes)
     row.severity_number = message.severity_number
     row.level = values.text(message.severity_text, changes)
     if not row.severity_number or not row.level:
@@ -206,21 +205,23 @@ def _attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:
     Most such are ids and durations: a known name with a short text or a number. These are
     read from the wire, in half the time; the general way reads, and judges, all others.
     """
-    if attribute := columns.seen_before.get(raw):
-        columns.remember(raw, columns.name(attribute.name), attribute)
-        return attribute
     size = len(raw)
     start = 5 + raw[1] if size > 1 else 0  # of what follows the tag of the value's one field
     known = columns.names_seen.get(raw[:start])
     if known is None or not start < size < LENGTH_OF_ONE_BYTE or raw[start - 2] != size - start + 1:
         return _any_attribute(raw, columns, changes)
+    if known.remembered < MOST_OF_A_NAME and (attribute := columns.seen_before.get(raw)):
+        columns.remember(raw, known, attribute)
+        return attribute
     kind = raw[start - 1]
     value: object
     if kind == STRING and raw[start] == size - start - 1 > 0:
-        text = raw[start + 1 :]
-        if not text.isascii() or b"\0" in text:
+        try:
+            value = raw[start + 1 :].decode()
+        except UnicodeDecodeError:
             return _any_attribute(raw, columns, changes)
-        value = text.decode()
+        if "\0" in value:
+            return _any_attribute(raw, columns, changes)
     elif (
         kind == INTEGER and size - start < LONGEST_VARINT and (number := _varint(raw[start:])) >= 0
     ):
@@ -246,6 +247,9 @@ def _varint(data: bytes) -> int:
 
 
 def _any_attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:
+    if attribute := columns.seen_before.get(raw):
+        columns.remember(raw, columns.name(attribute.name), attribute)
+        return attribute
     found: set[str] = set()
     pair = _KEY_VALUE.FromString(raw)
     key, value = values.from_key_value(pair, found)

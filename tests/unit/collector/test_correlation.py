@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec.structs import astuple
 
 from collector.correlation import (
     DEFAULTS,
@@ -23,7 +24,7 @@ def moved(attributes, **names):
     """Give the row that *attributes* fill, and those that are left."""
     columns = Columns(Correlation(attributes=names))
     given = [columns.attribute(name, value) for name, value in attributes.items()]
-    row = filled(record(service="unset", env=None), given)
+    row = filled(astuple(record(service="unset", env=None)), given)
     return row, row.extra or {}
 
 
@@ -63,7 +64,7 @@ def test_c92_same_name_twice():
     columns = Columns(Correlation())
 
     def last(*given):
-        row = filled(record(), [columns.attribute("job_id", value) for value in given])
+        row = filled(astuple(record()), [columns.attribute("job_id", value) for value in given])
         return row.job_id, row.extra
 
     assert (2, None) == last(1, 2)
