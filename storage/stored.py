@@ -29,9 +29,10 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     One record with all that was kept of it.
 
     Of a time beyond Python's the record has the nearest that there is, and *clamped* is true.
+    Either it is *given*, or it is made of its *columns* when it is asked for.
     """
 
-    record: LogRecord
+    given: LogRecord | None
     resource: Resource | None
     scope: Scope | None
     received_at: dt.datetime
@@ -39,6 +40,15 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     # Nearly no record's own position is ever asked for, so it isn't made beforehand.
     row: object = None
     after: Any = lambda _row: BEGINNING  # `After`
+    columns: tuple[Any, ...] | None = None  # in the order of `COLUMNS`, with JSON as text
+
+    @property
+    def record(self) -> LogRecord:
+        """The record, to be read; `replace` gives another one, by *given*."""
+        if self.given is None:
+            msgspec.structs.force_setattr(self, "given", _record(self.columns or ()))
+        assert self.given is not None  # noqa: S101  for mypy
+        return self.given
 
     @property
     def position(self) -> Position:
@@ -118,19 +128,23 @@ class Interned:
 
 def stored(rows: Sequence[Record], loaded: Loaded, behind: int, after: After) -> list[Stored]:
     """Make records of rows of `SELECTED`, *behind* columns of something else."""
-    made = LogRecord
     resources, scopes = loaded.resources.get, loaded.scopes.get
     end = behind + _RECORD
     found = []
     for row in rows:
-        record = made(*row[behind:end])
-        if record.otlp is not None:
-            record.otlp = _object(record.otlp)
-        if record.extra is not None:
-            record.extra = _object(record.extra)
-        resource, scope = resources(record.resource_id), scopes(record.scope_id)
-        found.append(Stored(record, resource, scope, row[end], row[end + 1], row, after))
+        columns = row[behind:end]
+        resource, scope = resources(columns[_RESOURCE]), scopes(columns[_SCOPE])
+        found.append(Stored(None, resource, scope, row[end], row[end + 1], row, after, columns))
     return found
+
+
+def _record(columns: Sequence[Any]) -> LogRecord:
+    record = LogRecord(*columns)
+    if record.otlp is not None:
+        record.otlp = _object(record.otlp)
+    if record.extra is not None:
+        record.extra = _object(record.extra)
+    return record
 
 
 def _resource(row: Record) -> Resource:

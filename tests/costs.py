@@ -23,6 +23,7 @@ from storage.repeats import Keys
 from storage.stored import Stored
 from tests.bench import bodies
 from tests.builders import NOON, batch
+from tests.unit.collector.otlp_messages import columns
 
 FILE = Path(__file__).with_suffix(".json")
 PYTHON = "{}.{}".format(*sys.version_info)
@@ -51,7 +52,14 @@ def ways():
         rows = otlp(protobuf, bodies.otlp(events), "sending on")
         resources, scopes = rows.resources, rows.scopes
         return [
-            Stored(row, resources[row.resource_id], scopes[row.scope_id], NOON, False)
+            Stored(
+                None,
+                resources[row.resource_id],
+                scopes[row.scope_id],
+                NOON,
+                False,
+                columns=columns(row),
+            )
             for row in rows.records
         ]
 

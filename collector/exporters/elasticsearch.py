@@ -175,19 +175,19 @@ def answer(
         return Retry(f"{len(results.items)} results for {len(records)} documents")
     refused: list[Refused] = []
     retry: list[int] = []
-    status: int | None = None
+    blamed: int | None = None
     for place, item in enumerate(results.items):
         for result in item.values():
             if result.status < 300 or result.status == 409:  # it was there already
                 continue
             if result.status == 429 or result.status >= 500:
                 retry.append(place)
-                status = status or of_record(result.status)
+                blamed = blamed or of_record(result.status)
             elif result.status in {401, 403, 404}:
                 return Stop(_reason(result))
             else:
                 refused.append(Refused(place, _reason(result), result.status))
-    return Done(refused=tuple(refused), retry=tuple(retry), status=status)
+    return Done(refused=tuple(refused), retry=tuple(retry), status=blamed)
 
 
 def _reason(result: _Result) -> str:

@@ -36,7 +36,7 @@ def changing(drop: Sequence[str], rename: Mapping[str, str]) -> Callable[[Stored
         there = [name for name in columns if getattr(record, name) is not None]
         if not there and names.keys().isdisjoint(extra):
             return stored
-        return replace(stored, record=_without(record, there, names))
+        return replace(stored, given=_without(record, there, names), columns=None)
 
     return change
 

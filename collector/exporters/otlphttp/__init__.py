@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
-from collector.exporters.otlphttp import json, mapping, protobuf
+from collector.exporters.otlphttp import columns, json, mapping, protobuf
 from collector.exporters.otlphttp.answers import answer
 from collector.forwarding.fields import uid
 from collector.forwarding.http import Body, HttpTarget
@@ -21,7 +21,7 @@ from collector.sections import Bytes  # noqa: TC001  msgspec reads the annotatio
 from collector.turns import SLICE
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from storage.records import Resource, Scope
     from storage.stored import Stored
@@ -58,6 +58,9 @@ class Encoder:
         self._config = config
         self._path = path
         self._encoding = json if config.encoding == "json" else protobuf
+        self._short: Callable[[Stored], bytes | None] = columns.record
+        if config.encoding == "json" or config.record_uid == "all":
+            self._short = lambda _stored: None
 
     def __call__(self, records: Sequence[Stored]) -> Generator[None, None, Body | Answer]:
         """Encode *records*, slice by slice."""
@@ -68,11 +71,11 @@ class Encoder:
             if place % SLICE == SLICE - 1:
                 yield
             try:
-                encoded = self._encoding.record(self._record(stored))
+                encoded = self._short(stored) or self._encoding.record(self._record(stored))
             except _NOT_OTLP as exc:
                 refused.append(Refused(place, f"no record of OTLP: {type(exc).__name__}"))
                 continue
-            its = mapping.resource(stored)
+            its = stored.resource or mapping.resource(stored)
             if group is None or its is not resource or stored.scope is not scope:
                 resource, scope = its, stored.scope
                 group = groups.setdefault(resource, {}).setdefault(scope, [])

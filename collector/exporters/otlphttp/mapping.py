@@ -75,9 +75,11 @@ def record(stored: Stored) -> Record:
 
 def resource(stored: Stored) -> Resource | None:
     """Give the resource of *stored*; None where its sender gave none."""
-    row = stored.record
-    if stored.resource is not None or (row.resource_id is None and by_otlp(stored)):
+    if stored.resource is not None:
         return stored.resource
+    row = stored.record
+    if row.resource_id is None and by_otlp(stored):
+        return None
     return _made(row.service, row.env, row.instance_id)
 
 
@@ -105,10 +107,10 @@ def _as_it_came(row: LogRecord) -> Record:
         otlp.get("severity_text", row.level),  # type: ignore[arg-type]
         body,
         attributes,
-        _uint32(otlp.get("dropped_attributes_count")),  # type: ignore[arg-type]
-        _uint32(row.flags),
-        _id(row.trace_id, 16),
-        _id(row.span_id, 8),
+        uint32(otlp.get("dropped_attributes_count")),  # type: ignore[arg-type]
+        uint32(row.flags),
+        identifier(row.trace_id, 16),
+        identifier(row.span_id, 8),
         row.event_name or "",
     )
 
@@ -119,7 +121,7 @@ def _of_columns(stored: Stored) -> Record:
     for column, name in OF_RECORD:
         if (value := getattr(row, column)) is not None:
             _add(attributes, (name, column, f"pixsim.{column}"), value)
-    trace_id, span_id = _id(row.trace_id, 16), _id(row.span_id, 8)
+    trace_id, span_id = identifier(row.trace_id, 16), identifier(row.span_id, 8)
     if row.trace_id and not trace_id:
         _add(attributes, ("trace_id", "pixsim.trace_id"), row.trace_id)
     if row.span_id and not span_id:
@@ -137,7 +139,7 @@ def _of_columns(stored: Stored) -> Record:
         msgspec.UNSET if row.msg is None else row.msg,
         attributes,
         0,
-        _uint32(row.flags),
+        uint32(row.flags),
         trace_id,
         span_id,
         row.event_name or "",
@@ -166,12 +168,13 @@ def _promoted(bits: int) -> tuple[tuple[str, ...], Callable[[LogRecord], tuple[A
     return names, lambda row: tuple(getattr(row, name) for name in names)
 
 
-def _uint32(number: int | None) -> int:
+def uint32(number: int | None) -> int:
+    """Give the nearest number that has 32 bits."""
     return min(max(number, 0), _UINT32) if number else 0
 
 
-def _id(text: str | None, size: int) -> bytes:
-    """Read a trace or span id; one that OTLP has no place for is none."""
+def identifier(text: str | None, size: int) -> bytes:
+    """Read a trace or span id of *size* bytes; one that OTLP has no place for is none."""
     if text is None or len(text) != 2 * size:
         return b""
     try:

@@ -56,10 +56,9 @@ _severities: dict[tuple[int, str], bytes] = {}
 
 def record(given: Record) -> bytes:
     """Write a LogRecord."""
-    severity = (given.severity_number, given.severity_text)
     parts = [
         _times(0x09, given.time, 0x59, given.observed),
-        _severities.get(severity) or _severity(severity),
+        severity(given.severity_number, given.severity_text),
     ]
     if (body := given.body) is not msgspec.UNSET:
         parts += (b"\x2a", _WRITERS[type(body)](body))
@@ -68,7 +67,7 @@ def record(given: Record) -> bytes:
         if kind is int or (kind is str and len(value) <= LONGEST_KNOWN):
             parts.append(_known_pair(name, value))
         else:
-            parts.append(_pair(name, value))
+            parts.append(pair(name, value))
     if dropped := given.dropped_attributes_count:
         parts.append(b"\x38" + varint(dropped))
     if flags := given.flags:
@@ -92,7 +91,7 @@ def any_value(value: object) -> bytes:
     return _WRITERS[type(value)](value)
 
 
-def _pair(name: str, value: object) -> bytes:
+def pair(name: str, value: object) -> bytes:
     """Write an attribute of a record."""
     head = _names.get(name) or _name(name)
     written = _WRITERS[type(value)](value)
@@ -101,7 +100,7 @@ def _pair(name: str, value: object) -> bytes:
 
 
 # Of most names the values are few. Floats are none of them: 0.0 and -0.0 are equal.
-_known_pair = lru_cache(MOST_PAIRS, typed=True)(_pair)
+_known_pair = lru_cache(MOST_PAIRS, typed=True)(pair)
 
 
 def _resource_logs(resource: Resource | None, scopes: Scopes) -> bytes:
@@ -112,7 +111,7 @@ def _resource_logs(resource: Resource | None, scopes: Scopes) -> bytes:
 
 def _scope_logs(scope: Scope | None, records: Sequence[bytes]) -> bytes:
     url = scope.schema_url if scope else ""
-    parts = [b"\x12" + _sized(each) for each in records]
+    parts = [b"\x12" + sized(each) for each in records]
     return _message(0x12, [_origin(scope), *parts, _text(0x1A, url)])
 
 
@@ -131,15 +130,16 @@ def _origin(origin: Resource | Scope | None) -> bytes:
 
 
 def _message(tag: int, parts: Iterable[bytes]) -> bytes:
-    return bytes((tag,)) + _sized(b"".join(parts))
+    return bytes((tag,)) + sized(b"".join(parts))
 
 
 def _text(tag: int, text: str) -> bytes:
     """Write a text, which is not there at all where it is empty."""
-    return bytes((tag,)) + _sized(text.encode()) if text else b""
+    return bytes((tag,)) + sized(text.encode()) if text else b""
 
 
-def _sized(data: bytes) -> bytes:
+def sized(data: bytes) -> bytes:
+    """Write *data* with its length in front."""
     size = len(data)
     return (_LENGTHS[size] if size < SHORT else varint(size)) + data
 
@@ -154,17 +154,19 @@ def _pairs(tag: int, pairs: Mapping[str, object]) -> list[bytes]:
 
 def _name(name: str) -> bytes:
     """Write all of a KeyValue that stands before the length of its value."""
-    written = b"\x0a" + _sized(name.encode()) + b"\x12"
+    written = b"\x0a" + sized(name.encode()) + b"\x12"
     if len(name) <= LONGEST_KNOWN:
         _keep(_names, name, written)
     return written
 
 
-def _severity(severity: tuple[int, str]) -> bytes:
-    number, text = severity
+def severity(number: int, text: str) -> bytes:
+    """Write a severity, of which there are few."""
+    if (written := _severities.get((number, text))) is not None:
+        return written
     written = (b"\x10" + varint(number & _UINT64) if number else b"") + _text(0x1A, text)
     if len(text) <= LONGEST_KNOWN:
-        _keep(_severities, severity, written)
+        _keep(_severities, (number, text), written)
     return written
 
 
@@ -178,7 +180,7 @@ def _keep(known: dict[Any, bytes], key: object, written: bytes) -> None:
 def _string(value: str) -> bytes:
     text = value.encode()
     size = len(text)
-    return _STRING[size] + text if size < SHORT else _sized(b"\x0a" + _sized(text))
+    return _STRING[size] + text if size < SHORT else sized(b"\x0a" + sized(text))
 
 
 def _integer(value: int) -> bytes:
@@ -186,7 +188,7 @@ def _integer(value: int) -> bytes:
         return _INTEGER[value]
     if not -(2**63) <= value < 2**63:  # a row that somebody else wrote
         return _string(str(value))
-    return _sized(b"\x18" + varint(value & _UINT64))
+    return sized(b"\x18" + varint(value & _UINT64))
 
 
 def _float(value: float) -> bytes:
@@ -194,7 +196,7 @@ def _float(value: float) -> bytes:
 
 
 def _list(value: list[object]) -> bytes:
-    return _sized(_message(0x2A, [b"\x0a" + any_value(each) for each in value]))
+    return sized(_message(0x2A, [b"\x0a" + any_value(each) for each in value]))
 
 
 def _map(value: dict[str, Any]) -> bytes:
@@ -202,8 +204,8 @@ def _map(value: dict[str, Any]) -> bytes:
     if isinstance(meaning, float):
         return _float(meaning)
     if isinstance(meaning, bytes):
-        return _sized(b"\x3a" + _sized(meaning))
-    return _sized(_message(0x32, _pairs(0x0A, meaning)))
+        return sized(b"\x3a" + sized(meaning))
+    return sized(_message(0x32, _pairs(0x0A, meaning)))
 
 
 _WRITERS: dict[type, Callable[[Any], bytes]] = {

@@ -134,14 +134,23 @@ def read_json(body, **options):
 
 def stored(row, found=None, received=EPOCH):
     """Give *row*, which is of the rows *found*, as one that was read back from the table."""
-    row.extra, row.otlp = msgspec.json.decode(msgspec.json.encode([row.extra, row.otlp]))
     return Stored(
-        record=row,
+        given=None,
         resource=found and found.resources.get(row.resource_id),
         scope=found and found.scopes.get(row.scope_id),
         received_at=received,
         clamped=False,
+        columns=columns(row),
     )
+
+
+def columns(row):
+    """Give the columns of *row* as they are read from the table, with JSON as jsonb shows it."""
+    found = msgspec.structs.asdict(row)
+    for name in ("otlp", "extra"):
+        if found[name] is not None:
+            found[name] = msgspec.json.format(msgspec.json.encode(found[name]), indent=0).decode()
+    return tuple(found.values())
 
 
 def rebuilt(row):

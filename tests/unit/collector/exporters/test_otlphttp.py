@@ -17,7 +17,7 @@ from collector import server
 from collector.body import InFlight
 from collector.correlation import Correlation
 from collector.exporters import otlphttp
-from collector.exporters.otlphttp import Encoder, OtlpHttp
+from collector.exporters.otlphttp import Encoder, OtlpHttp, columns, mapping, protobuf
 from collector.exporters.otlphttp.answers import answer
 from collector.forwarding.fields import uid
 from collector.forwarding.target import Bad, Done, Retry, Split, Stop
@@ -28,6 +28,7 @@ from storage.stored import LAST
 from tests.builders import NOON, record
 from tests.unit.collector.otlp_messages import (
     any_value,
+    in_order,
     log_record,
     request,
     rows,
@@ -325,6 +326,66 @@ def test_any_row_can_be_sent(fields):
         setattr(sent.record, name, value)
 
     assert str(sent_on([sent], "protobuf")) == str(sent_on([sent], "json"))
+
+
+PLAIN = log_record(
+    {
+        **{name: "x" * 33 for name in PROMOTABLE if name not in columns.NUMBERS | columns.FLOATS},
+        **dict.fromkeys(columns.NUMBERS, 2**40),
+        **dict.fromkeys(columns.FLOATS, 1500.5),
+        "account_id": 7,
+        "tags": ["a", 1.5],
+    },
+    time_unix_nano=NOON_NS + 1,
+    observed_time_unix_nano=NOON_NS + 1,
+    severity_number=9,
+    severity_text="INFO",
+    trace_id=b"0123456789abcdef",
+    span_id=b"01234567",
+    flags=1,
+    event_name="done",
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    changes=st.fixed_dictionaries(
+        {},
+        optional={
+            **dict.fromkeys(PROMOTABLE, st.none()),
+            "msg": st.none() | st.text(max_size=2_000),
+            "extra": st.none()
+            | st.dictionaries(
+                st.one_of(st.text(max_size=3), st.sampled_from(PROMOTABLE)), json_values, max_size=4
+            ),
+            "otlp": st.none() | st.sampled_from([{"body": {"a": 1}}, {"no_observed": True}]),
+            "flags": st.none() | st.integers(-(2**63), 2**63 - 1),
+            "trace_id": st.none() | st.text(max_size=40),
+            "span_id": st.none() | st.just("0" * 16),
+            "observed_timestamp": st.none() | st.just(NOON),
+            "resource_id": st.none() | st.just(3),
+            "level": st.text(max_size=200),
+        },
+    )
+)
+def test_the_short_way_says_what_the_long_one_does(changes):
+    """
+    A plain row that came by OTLP is written straight from its columns, and whatever somebody has
+    changed in it, that is a way to say the same.
+    """
+    found = rows(request(PLAIN))
+    (row,) = found.records
+    assert all(getattr(row, name) is not None for name in PROMOTABLE)
+    for name, value in changes.items():
+        setattr(row, name, value)
+    sent = stored(row, found)
+
+    short = columns.record(sent)
+
+    assert short or {"extra", "otlp"} & changes.keys()
+    if short:
+        long = LogRecord.FromString(protobuf.record(mapping.record(sent)))
+        assert in_order(long) == in_order(LogRecord.FromString(short))
 
 
 def success(rejected, message):
