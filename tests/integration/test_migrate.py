@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import concurrent.futures
+from pathlib import Path
 
 import asyncpg
 import psycopg
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
+import migrations
 from storage import migrate
 from storage.errors import Unavailable
-
-HEAD = "0012"
 
 # What today's services create when they start first (the direct writer of 2025).
 BARE_TABLE = """
@@ -41,6 +43,15 @@ async def rows(dsn, query, *args):
         await connection.close()
 
 
+def test_head():
+    """The number of the last file is that of the migration which Alembic takes for the newest."""
+    folder = str(Path(migrations.__file__).parent)
+    config = Config()
+    config.set_main_option("script_location", folder)
+
+    assert migrate.head() == ScriptDirectory.from_config(config).get_current_head()
+
+
 async def test_upgrade_and_current(empty_database):
     """
     `current` is nothing before the first `upgrade`, and the newest migration after.
@@ -50,7 +61,7 @@ async def test_upgrade_and_current(empty_database):
     migrate.upgrade(empty_database)
 
     assert before is None
-    assert migrate.current(empty_database) == HEAD
+    assert migrate.current(empty_database) == migrate.head()
 
 
 async def test_many_may_upgrade_at_once(empty_database):
@@ -60,7 +71,7 @@ async def test_many_may_upgrade_at_once(empty_database):
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         list(threads.map(migrate.upgrade, [empty_database] * 4))
 
-    assert migrate.current(empty_database) == HEAD
+    assert migrate.current(empty_database) == migrate.head()
 
 
 async def test_sql_for_who_runs_it_by_hand(empty_database):
@@ -70,7 +81,7 @@ async def test_sql_for_who_runs_it_by_hand(empty_database):
     with psycopg.connect(empty_database) as connection:
         connection.execute(migrate.upgrade_sql())
 
-    assert migrate.current(empty_database) == HEAD
+    assert migrate.current(empty_database) == migrate.head()
 
 
 async def test_unreachable_database_is_one_line():
