@@ -23,6 +23,9 @@ chaos: .venv/test.stamp  ## All faults, of half a minute each; HOURS=1 goes on u
 	PIXSIM_CHAOS=30 $(BIN)/python -m pytest tests/chaos
 	$(BIN)/python -m tests.chaos.endurance --hours $(or $(HOURS),0) --posts $(or $(POSTS),0)
 
+fuzz: .venv/fuzz.stamp  ## Wild input to a collector; MINUTES=30, and SEED=N for the same again
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))
+
 bench: .venv/test.stamp  ## Measure ingest and lookups against Postgres' own ceiling
 	$(BIN)/python -m tests.bench
 
@@ -42,6 +45,7 @@ lock:  ## Pin every dependency anew (needs uv)
 	uv pip compile -q pyproject.toml --extra embedded --group build $(LOCK) -o requirements.txt
 	uv pip compile -q pyproject.toml --extra embedded --group build --group dev $(LOCK) -o requirements-dev.txt
 	uv pip compile -q --group audit $(LOCK) -o requirements-audit.txt
+	uv pip compile -q --group fuzz $(LOCK) -o requirements-fuzz.txt
 
 LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
@@ -58,9 +62,13 @@ LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-heade
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e . -e exporter
 	@touch $@ .venv/serve.stamp
 
+.venv/fuzz.stamp: .venv/test.stamp requirements-fuzz.txt
+	$(BIN)/python -m pip install -q --require-hashes -r requirements-fuzz.txt
+	@touch $@
+
 .venv/audit.stamp: .venv/bin/python requirements-audit.txt
 	$(PYTHON) -m venv .venv/audit
 	.venv/audit/bin/python -m pip install -q --require-hashes -r requirements-audit.txt
 	@touch $@
 
-.PHONY: help serve demo test chaos audit bench profile costs screenshots lock
+.PHONY: help serve demo test chaos fuzz audit bench profile costs screenshots lock

@@ -1,0 +1,1 @@
+"""Wild input for a time: ``make fuzz MINUTES=30``."""
