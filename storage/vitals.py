@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from storage.reader import Reader
 
 TIMEOUT = 10.0  # seconds for all of it
+DAY = dt.timedelta(days=1)
 # Rows of days that have no partition: there should be none but those of odd times.
 STRAY = """
 SELECT count(*) FROM (SELECT FROM log_entries_default WHERE timestamp >= $1 AND timestamp < $2
@@ -31,7 +33,11 @@ SELECT pg_database_size(current_database()),
     (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
     current_setting('max_connections')::integer
 """
-DAYS = f"SELECT count(*), max(start::timestamptz) FROM ({WHOLE}) p"
+# A row of a time to come has its day made in a hypertable, so the last one says nothing.
+DAYS = f"""
+SELECT count(*), array_agg(start::timestamptz) FILTER (WHERE start::timestamptz > $1)
+FROM ({WHOLE}) p
+"""
 
 
 # What there is beside the records, of which each may fail alone.
@@ -57,7 +63,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     database_bytes: int
     records_bytes: int  # of the records and the ledger, with indexes
     partitions: int
-    days_ahead: int  # days after today that have a partition
+    days_ahead: int  # days after today that have a partition, up to the first that has none
     stray: int | None  # records of recent days without a partition; None in a hypertable
     newest: dt.datetime | None  # when the newest commit was received
     uncounted: int  # records that the roll-ups have not counted yet
@@ -88,13 +94,15 @@ async def _looked(connection: Any, now: dt.datetime) -> Vitals:
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     chunked = await hypertable(connection)
     size, connections, most = await connection.fetchrow(SERVER)
-    partitions, last = await connection.fetchrow(DAYS)
-    recent = (today - dt.timedelta(days=7), today + dt.timedelta(days=1))
+    partitions, later = await connection.fetchrow(DAYS, today)
+    days = (today + n * DAY for n in itertools.count(1))
+    ahead = itertools.takewhile(set(later or ()).__contains__, days)
+    recent = (today - 7 * DAY, today + DAY)
     return Vitals(
         database_bytes=size,
         records_bytes=await connection.fetchval(TOTAL_SIZE[chunked]),
         partitions=partitions,
-        days_ahead=max((last - today).days, 0) if last else 0,
+        days_ahead=sum(1 for _ in ahead),
         stray=None if chunked else await connection.fetchval(STRAY, *recent),
         newest=await connection.fetchval(NEWEST),
         uncounted=await connection.fetchval(UNCOUNTED),

@@ -15,6 +15,7 @@ from storage.errors import Faulty, SpoolFailed, Unavailable
 from storage.fallback import Fallback
 from storage.spool_file import Attempt, SpoolConfig, SpoolFile
 from tests.builders import batch, record
+from tests.stored import filled
 from tests.waiting import until_async
 
 # Postgres compresses what repeats, so this does not
@@ -106,7 +107,7 @@ async def test_what_cannot_be_stored_waits(way, pool, database):
     While a table is locked requests are taken all the same, without ids, and all but the first at
     once; then they are stored, and new ones go straight into the table again.
     """
-    async with locked(database, "log_entries_days"):
+    async with locked(database, await filled(pool)):
         first = record(msg="0")
         outcomes = [await way.fallback.submit(batch(first, record(msg="1")))]
         outcomes += [await way.fallback.submit(batch(record(msg=f"{n}"))) for n in range(2, 9)]
@@ -124,11 +125,13 @@ async def test_what_cannot_be_stored_waits(way, pool, database):
 
 
 @pytest.mark.parametrize("ghost", [True, False])
-async def test_a_commit_of_which_nobody_knows(way, pool, database, ghost):
+async def test_a_commit_of_which_nobody_knows(way, pool, database, hypertable, ghost):
     """
     A transaction that we no longer wait for commits after all, or would: it is found, or ended
     before it does. Either way its records are there once.
     """
+    if ghost and hypertable:
+        pytest.skip(reason="into a hypertable nothing commits that we don't wait for")
 
     async def tried_again():
         (entry,) = (await way.spool.call(SpoolFile.piece, 0, 1)).entries
@@ -200,7 +203,7 @@ async def test_what_is_sent_again_is_stored_once(way, pool, database):
     A request that comes again is stored once, if it is still in the spool, or comes again there.
     """
     await way.fallback.submit(_keyed("before"))
-    async with locked(database, "log_entries_days"):
+    async with locked(database, await filled(pool)):
         for message in ("before", "a", "a", "b"):
             await way.fallback.submit(_keyed(message))
     await asyncio.sleep(fallback.TRY)

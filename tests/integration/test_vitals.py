@@ -23,14 +23,14 @@ async def test_vitals(pool, hypertable):
     """
     now = dt.datetime.now(dt.UTC)
     before = await vitals.vitals(pool, now)
-    await store(pool, record(timestamp=now), record(timestamp=now - DAY))
+    await store(pool, *(record(timestamp=now + days * DAY) for days in (0, -1, 9)))
     stored = await vitals.vitals(pool, now)
     await partitions.maintain(pool, now.date(), ahead=3)
     await roll_ups.count(pool)
     after = await vitals.vitals(pool, now)
 
     assert (0, None) == (before.uncounted, before.newest)
-    assert 2 == stored.uncounted
+    assert 3 == stored.uncounted
     assert stored.stray == (None if hypertable else 2)
     assert abs(stored.newest - now) < DAY
     assert (3, 0) == (after.days_ahead, after.uncounted)
