@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from storage.stored import Stored
 
-MOST_NUMBERS = 10_000  # of each attribute, that are kept as they are written
+MOST_VALUES = 10_000  # of each attribute, that are kept as they are written
 MOST_OBJECTS = 1_000  # of all other attributes of a record together, kept likewise
 LONGEST_OBJECT = 200  # characters of JSON
 PLAIN = {None, '{"no_observed": true}'}  # as jsonb is shown, of what no column holds
-NUMBERS = {"job_id", "submission_id", "artifact_id", "generation_id", "user_id", "attempt"}
+TEXTS = {"request_id", "provider_job_id", "error"}  # of which nearly each one is another
 FLOATS = {"duration_ms"}
 _BITS = {name: 1 << place for place, name in enumerate(PROMOTABLE)}
 _PLACES = {name: place for place, name in enumerate(COLUMNS)}
@@ -86,18 +86,18 @@ class _Heads(dict[int, bytes]):
         return head
 
 
-class _Numbers(dict["int | None", bytes]):
-    """An attribute that is a number, whole; nothing where it has been deleted."""
+class _Values(dict["int | str | None", bytes]):
+    """An attribute of which there are few values, whole; nothing where it has been deleted."""
 
     def __init__(self, name: str) -> None:
         super().__init__({None: b""})
         self._name = name
 
-    def __missing__(self, number: int) -> bytes:
-        if len(self) >= MOST_NUMBERS:
+    def __missing__(self, value: int | str) -> bytes:
+        if len(self) >= MOST_VALUES:
             self.clear()
             self[None] = b""
-        self[number] = written = protobuf.pair(self._name, number)
+        self[value] = written = protobuf.pair(self._name, value)
         return written
 
 
@@ -112,26 +112,26 @@ class _Others(dict[str, "tuple[bytes | None, int]"]):
 
 
 Texts: TypeAlias = "list[tuple[int, _Heads]]"
-Numbers: TypeAlias = "list[tuple[int, _Numbers]]"
+Values: TypeAlias = "list[tuple[int, _Values]]"
 Floats: TypeAlias = "list[tuple[int, bytes]]"
 
 
 @lru_cache(maxsize=1_000)
-def _layout(bits: int) -> tuple[Texts, Numbers, Floats]:
+def _layout(bits: int) -> tuple[Texts, Values, Floats]:
     """Give the places of the columns that *bits* stand for, and how each is written."""
     names = [name for bit, name in enumerate(PROMOTABLE) if bits >> bit & 1]
     return (
         [(_PLACES[n], _texts[n]) for n in names if n in _texts],
-        [(_PLACES[n], _numbers[n]) for n in names if n in _numbers],
+        [(_PLACES[n], _values[n]) for n in names if n in _values],
         [(_PLACES[n], _attribute(n, b"\x21", 8)) for n in names if n in FLOATS],
     )
 
 
 def _promoted(
-    columns: tuple[Any, ...], texts: Texts, numbers: Numbers, floats: Floats
+    columns: tuple[Any, ...], texts: Texts, values: Values, floats: Floats
 ) -> list[bytes]:
     """Write the attributes that are kept in columns."""
-    parts = [pairs[columns[place]] for place, pairs in numbers]
+    parts = [pairs[columns[place]] for place, pairs in values]
     for place, heads in texts:
         if (text := columns[place]) is not None:  # or somebody has deleted it
             data = text.encode()
@@ -189,8 +189,7 @@ _body = _Heads(lambda size: b"\x2a" + varint(len(_text(size)) + size) + _text(si
 _event_name = _Heads(lambda size: b"\x62" + varint(size))
 _texts = {
     name: _Heads(lambda size, name=name: _attribute(name, _text(size), size))  # type: ignore[misc]
-    for name in PROMOTABLE
-    if name not in NUMBERS | FLOATS
+    for name in TEXTS
 }
-_numbers = {name: _Numbers(name) for name in NUMBERS}
+_values = {name: _Values(name) for name in PROMOTABLE if name not in TEXTS | FLOATS}
 _others = _Others()
