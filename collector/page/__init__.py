@@ -6,6 +6,8 @@ import base64
 import functools
 import gzip
 import hashlib
+import posixpath
+import re
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,14 @@ if TYPE_CHECKING:
 
 MEDIA = {"js": "text/javascript", "mjs": "text/javascript", "css": "text/css"}
 FOR_EVER = "public, max-age=31536000, immutable"
-_PRELOAD = '<link rel="modulepreload" href="{{files}}/{}">'
+FIRST_VIEW = "explorer"  # as in router.js
+FOLDERS = {
+    "job": "story",
+    "request": "story",
+    "trace": "story",
+}  # of views, but those of their name
+_PRELOAD = '<link rel="modulepreload" href="{}">'
+_IMPORT = re.compile(rb'^import\b[^"(]*"([^"]+)"', re.MULTILINE)  # not `import()`, which may wait
 _MAP_BEGINS, _MAP_ENDS = '<script type="importmap">', "</script>"
 
 
@@ -30,7 +39,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     ever, and never mixes those of two versions.
     """
 
-    index: bytes
+    index: dict[
+        str, bytes
+    ]  # by the folder of the view that is asked for, or "" where there is none
     policy: str
     version: str
     files: dict[str, bytes]
@@ -50,7 +61,9 @@ def answer(request: web.Request) -> web.Response:
     }
     if request.headers.get("If-None-Match") == tag:
         return web.Response(status=304, headers=headers)
-    return web.Response(body=page.index, content_type="text/html", charset="utf-8", headers=headers)
+    view = request.query.get("view", FIRST_VIEW)
+    index = page.index.get(FOLDERS.get(view, view), page.index[""])
+    return web.Response(body=index, content_type="text/html", charset="utf-8", headers=headers)
 
 
 def routes() -> list[web.RouteDef]:
@@ -90,11 +103,39 @@ def load() -> Page:
     files = dict(sorted(_files(folder)))
     index = folder.joinpath("index.html").read_text("utf-8")
     version = hashlib.sha256(repr((index, files)).encode()).hexdigest()[:16]
-    # Or a browser would find them one behind the other, as each names those that it needs.
-    scripts = [name for name in files if not name.endswith(".css")]
-    index = index.replace("{scripts}", "\n".join(map(_PRELOAD.format, scripts)))
     index = index.replace("{files}", f"page/{version}")
-    return Page(index=index.encode(), policy=_policy(index), version=version, files=files)
+    folders = [name.removesuffix("/view.js") for name in files if name.endswith("/view.js")]
+    indexes = {
+        folder: _named(index, files, version, "main.js", f"{folder}/view.js") for folder in folders
+    }
+    indexes[""] = _named(index, files, version, "main.js")
+    return Page(index=indexes, policy=_policy(index), version=version, files=files)
+
+
+def _named(index: str, files: dict[str, bytes], version: str, *scripts: str) -> bytes:
+    """
+    Name in *index* the *scripts* and all that they need.
+
+    Or a browser would find them one behind the other, as each names those that it needs.
+    """
+    needed = dict.fromkeys(scripts)
+    waiting = list(scripts)
+    while waiting:
+        name = waiting.pop()
+        for found in _IMPORT.findall(files[name]):
+            target = _address(found.decode(), name)
+            if target not in needed:
+                needed[target] = None
+                waiting.append(target)
+    links = (_PRELOAD.format(f"page/{version}/{name}") for name in needed)
+    return index.replace("{scripts}", "\n".join(links)).encode()
+
+
+def _address(named: str, by: str) -> str:
+    """Give the file that the script *by* names; libraries by the map in index.html."""
+    if named.startswith("."):
+        return posixpath.normpath(posixpath.join(posixpath.dirname(by), named))
+    return f"vendor/{posixpath.basename(named)}.mjs"
 
 
 def _files(folder: Traversable, before: str = "") -> Iterator[tuple[str, bytes]]:

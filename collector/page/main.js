@@ -9,8 +9,9 @@ import { Notices } from "./notices.js";
 import * as router from "./router.js";
 import { apply, nextTheme, setTheme, useTheme } from "./theme.js";
 import { visible } from "./text.js";
-import { VIEWS } from "./views.js";
+import { load, View, VIEWS } from "./views.js";
 
+const LATER = 3_000; // milliseconds after which the other views are loaded, to be there at once
 const THEME_SIGNS = { system: "◐", light: "☀", dark: "☾" };
 
 function Page() {
@@ -47,7 +48,7 @@ function Page() {
         aria-label="Keyboard">?</button>
     </header>
     <main>${isOut(session) ? html`<${Login} onDone=${sign} />` : shown
-      ? html`<${shown.component} key=${view} params=${params} />`
+      ? html`<${View} key=${view} view=${shown} params=${params} />`
       : html`<p class="message">There is no view “${view}”. <a href="./">To the logs</a></p>`}</main>
     <${Notices} />
     ${keys && html`<${keyboard.Keys} onClose=${() => showKeys(false)} />`}`;
@@ -59,3 +60,4 @@ keyboard.listen();
 const root = document.getElementById("page");
 root.replaceChildren();
 render(html`<${Page} />`, root);
+setTimeout(() => Promise.allSettled(VIEWS.map(load)), LATER);

@@ -79,4 +79,4 @@ export function typed(text, utc) {
 }
 
 /** A number with thin groups of three. */
-export const counted = (number) => number.toLocaleString("en-US");
+export const counted = new Intl.NumberFormat("en-US").format;

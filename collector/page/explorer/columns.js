@@ -1,14 +1,14 @@
 /** The columns: the table's head, in which they are resized and moved, and the panel that chooses them. */
 
 import { useState } from "preact/hooks";
-import { html } from "../html.js";
+import { html, steady } from "../html.js";
 import { useAnswer, LOGS } from "../api.js";
 import { FIRST_COLUMNS, NARROWEST } from "./state.js";
 
 const STEP = 16; // pixels, by a key
 const NAMES = { timestamp: "time", level: "", msg: "message", since: "since last" };
 
-export function Header({ columns, widths, utc, onColumns }) {
+export const Header = steady(({ columns, widths, utc, onColumns }) => {
   const [dragged, drag] = useState(null);
   const resize = (index, width) => onColumns(columns.map((column, at) => (
     at === index ? { ...column, width: Math.max(NARROWEST, width) } : column)));
@@ -30,7 +30,7 @@ export function Header({ columns, widths, utc, onColumns }) {
         onWidth=${(width) => resize(index, width)} />`}
     </div>`)}
   </div></div>`;
-}
+});
 
 function Handle({ name, width, onWidth }) {
   const now = (event) => width ?? event.currentTarget.parentElement.offsetWidth;

@@ -13,8 +13,12 @@ import { Row } from "./row.js";
 import { widthOf } from "./state.js";
 
 const ROW = { dense: 22, roomy: 30 }; // pixels, as in explorer.css
+const CHARACTER = { dense: 6, roomy: 6.5 }; // pixels of a character, in the narrowest of the fonts
+const CELL = 400; // characters that a cell has at most
+const WIDE = 240; // pixels that the message has at least
 const HEAD = 28;
 const BEYOND = 8; // rows that are drawn above and below those that are seen
+const REST = 200; // milliseconds without scrolling
 const AHEAD = 600; // rows before the end at which more are loaded
 
 /**
@@ -25,7 +29,7 @@ const AHEAD = 600; // rows before the end at which more are loaded
  * `known`, fields that all records have in common.
  */
 export class Table extends Component {
-  state = { top: 0, height: 600, width: 800 };
+  state = { top: 0, height: 600, width: 800, moving: false, fast: false };
   heights = new Heights(ROW.dense);
   #first = null; // the record of the first row, to know how many came before it
 
@@ -40,6 +44,7 @@ export class Table extends Component {
   componentWillUnmount() {
     this.props.handle.current = null;
     this.resized.disconnect();
+    clearTimeout(this.resting);
   }
 
   componentDidUpdate(before) {
@@ -47,23 +52,25 @@ export class Table extends Component {
     this.#measureRows();
   }
 
-  render({ results, state, cursor }, { top, height }) {
+  render({ results, state, cursor }, { top, height, moving, fast }) {
     this.#fit(results, state);
     const { heights } = this;
     const first = Math.max(0, heights.at(top) - BEYOND);
     const last = Math.min(results.rows.length - 1, heights.at(top + height) + BEYOND);
     if (last > results.rows.length - AHEAD) queueMicrotask(() => results.more());
-    const widths = state.columns.map((column) => widthOf(column, state.range));
+    const { widths, fits } = this.#layout(state);
     this.variable = new Map(); // of the rows that are measured, their elements
     const rows = [];
     // As many as can be seen at once: a row that comes in takes the elements of one that goes out.
     const slots = Math.ceil(height / heights.usual) + 2 * BEYOND + 2;
     for (let index = first; index <= last; index += 1) {
       const entry = results.rows[index];
-      rows.push(html`<${Row} key=${index % slots} index=${index} entry=${entry} before=${results.rows[index - 1]} top=${heights.top(index)}
-        columns=${state.columns} wrap=${state.wrap} utc=${state.utc} q=${state.q}
+      const slot = index % slots;
+      // While they move their elements stay in place, which is quicker; at rest, as they are read.
+      rows[moving ? slot : index - first] = html`<${Row} key=${slot} index=${index} entry=${entry} before=${results.rows[index - 1]} top=${heights.top(index)}
+        columns=${state.columns} fits=${fits} wrap=${state.wrap} brief=${fast && !state.wrap} utc=${state.utc} q=${state.q}
         open=${state.open.has(entry.id)} selected=${index === cursor} marked=${entry.id === state.around}
-        table=${this} />`);
+        table=${this} />`;
     }
     return html`<div ref=${(grid) => { this.grid = grid; }} tabindex="0" role="treegrid"
       class="table table-${state.density} ${state.wrap ? "table-wrap" : ""}" aria-label="Records"
@@ -71,7 +78,7 @@ export class Table extends Component {
       aria-busy=${results.loading} aria-activedescendant=${cursor === null ? undefined : `row-${cursor}`}
       style=${{ "--columns": grid(widths), "--least": `${least(widths)}px` }}
       onScroll=${this.scrolled}>
-      <${Header} columns=${state.columns} widths=${widths} utc=${state.utc} onColumns=${this.props.onColumns} />
+      <${Header} columns=${state.columns} widths=${widths} utc=${state.utc} onColumns=${this.choose} />
       <div role="rowgroup" class="rows" style=${{ height: `${heights.total}px` }}>${rows}</div>
       ${this.props.end}
     </div>`;
@@ -108,8 +115,27 @@ export class Table extends Component {
   scrolled = () => {
     const top = this.grid.scrollTop;
     this.props.onScrolled?.(top < this.heights.usual);
-    this.setState({ top });
+    const { moving, fast, height } = this.state;
+    const far = Math.abs(top - this.state.top) > height / 2;
+    this.setState({ top, moving: true, fast: moving && (fast || far) }); // not by a jump alone
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.setState({ moving: false, fast: false }), REST);
   };
+
+  choose = (columns) => this.props.onColumns(columns);
+
+  /** The columns' widths in pixels, and how many characters may be seen in each: the same until they change. */
+  #layout({ columns, range, density }) {
+    const { width } = this.state;
+    const made = [columns, range, density, width, innerWidth];
+    if (!this.made || made.some((each, at) => each !== this.made[at])) {
+      const widths = columns.map((column) => widthOf(column, range));
+      const rest = width - widths.reduce((sum, each) => sum + (each ?? 0), 0);
+      const fits = widths.map((each) => Math.min(CELL, Math.ceil((each ?? Math.max(WIDE, rest)) / CHARACTER[density])));
+      Object.assign(this, { made, laid: { widths, fits } });
+    }
+    return this.laid;
+  }
 
   /** Let the heights fit the rows; those of a new search begin at the top. */
   #fit(results, { density, wrap }) {
@@ -165,9 +191,9 @@ export class Table extends Component {
 }
 
 function grid(widths) {
-  return widths.map((width) => (width === null ? "minmax(240px, 1fr)" : `${width}px`)).join(" ");
+  return widths.map((width) => (width === null ? `minmax(${WIDE}px, 1fr)` : `${width}px`)).join(" ");
 }
 
 function least(widths) {
-  return widths.reduce((sum, width) => sum + (width ?? 240), 0);
+  return widths.reduce((sum, width) => sum + (width ?? WIDE), 0);
 }

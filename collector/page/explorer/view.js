@@ -19,6 +19,7 @@ import { TimePicker } from "./timepicker.js";
 import { Toolbar } from "./toolbar.js";
 
 const BAR = 11; // pixels that a bar of the histogram has at least
+const FIRST = 300; // milliseconds that the first records have, before anything else is asked
 const BEAT = 5_000; // milliseconds between two histograms, while live
 const SCOPES = [["instance", "of its instance"], ["service", "of its service"], ["all", "of all"]];
 
@@ -40,7 +41,8 @@ export function Explorer({ params }) {
 
   const buckets = Math.max(20, Math.min(160, Math.floor(innerWidth / BAR)));
   const beat = useBeat(state.live && !around);
-  const histogram = useAnswer(around ? null : `${LOGS}/histogram`, { q: state.q, ...times, buckets }, `${run} ${beat}`);
+  const begun = useBegun(results);
+  const histogram = useAnswer(around || !begun ? null : `${LOGS}/histogram`, { q: state.q, ...times, buckets }, `${run} ${beat}`);
   useEffect(() => {
     setCursor(null);
     setNewest(true);
@@ -109,7 +111,7 @@ export function Explorer({ params }) {
       ? html`<${Around} state=${state} results=${results} onScope=${(scope) => to.set("scope", scope)} />`
       : html`<${Histogram} answer=${histogram.answer} failure=${histogram.failure} ever=${ever} utc=${state.utc}
           onRange=${(start, end) => to.range({ start, end, last: null })} />`}
-    ${state.facets && !around && html`<${Facets} q=${state.q} range=${state.range} run=${run} onFilter=${to.filter} />`}
+    ${state.facets && !around && html`<${Facets} q=${state.q} range=${state.range} run=${run} begun=${begun} onFilter=${to.filter} />`}
     <section class="records" aria-label="Records">
       <${Toolbar} state=${state} results=${results} version=${results.version} live=${live} paused=${paused}
         total=${around || state.live || ever ? null : histogram.answer?.total} toggles=${toggles}
@@ -135,6 +137,16 @@ function useResults(state, run) {
     return () => results.close();
   }, [results]);
   return results;
+}
+
+/** Whether the page has its first records, or they take long: all else would be in their way. */
+function useBegun(results) {
+  const [late, begin] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => begin(true), FIRST);
+    return () => clearTimeout(timer);
+  }, []);
+  return late || !results.loading || results.rows.length > 0;
 }
 
 /** A number that grows every few seconds while *on*, and while the page is seen. */

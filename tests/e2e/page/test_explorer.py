@@ -37,6 +37,12 @@ async def test_what_is_seen_first(visit):
     assert "75 error" in await page.locator(".plot").get_attribute("aria-label")
 
 
+IN_ORDER = """() => {
+    const places = [...document.querySelectorAll(".row")].map((row) => Number(row.ariaRowIndex));
+    return places.every((place, at) => at === 0 || place === places[at - 1] + 1);
+}"""
+
+
 async def test_many_rows(visit):
     """
     Scrolling loads all records, while the page has the rows that are seen and few more.
@@ -53,6 +59,9 @@ async def test_many_rows(visit):
     await expect(page.locator(".end")).to_contain_text("That is all")
     await page.keyboard.press("G")
     await expect(page.locator(".row .said").last).to_have_text("record 0")
+    # At rest they stand in the order in which they are read, with all that can be seen of them.
+    await page.wait_for_function(IN_ORDER)
+    await expect(page.locator(".row").last).to_contain_text("job_id=100")
     assert await page.locator(".row").count() < 100
 
 

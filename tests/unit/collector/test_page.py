@@ -69,20 +69,27 @@ async def test_browsers_get_the_page():
 
 async def test_files_are_kept_for_ever():
     """
-    The page names each of its files, by an address that never has other content.
+    The page names each file that its view needs, by an address that never has other content.
     """
+    views = ("", "?view=overview", "?view=operations", "?view=trace", "?view=none")
+    needed = {}
     async with serving() as client:
-        async with client.get("/", headers=BROWSER) as response:
-            named = re.findall(r'(?:src|href|": )="?(?:\./)?(page/[^"]+)', await response.text())
-        for name in named:
-            async with client.get(f"/{name}") as response:
+        for view in views:
+            async with client.get(f"/{view}", headers=BROWSER) as response:
+                named = re.findall(r'(?:src|href)="(page/[^"]+)', await response.text())
+            needed[view] = {name.split("/", 2)[2] for name in named}
+        for name in set().union(*needed.values()):
+            async with client.get(f"/page/{page.load().version}/{name}") as response:
                 assert 200 == response.status
                 assert "immutable" in response.headers["Cache-Control"]
                 assert "nosniff" == response.headers["X-Content-Type-Options"]
                 assert response.content_type in page.MEDIA.values()
 
     # Scripts name each other: a browser that found them one by one would wait for each.
-    assert {name.split("/", 2)[2] for name in named} == page.load().files.keys()
+    assert page.load().files.keys() == set().union(*needed.values())
+    assert "story/view.js" in needed["?view=trace"]
+    assert "explorer/view.js" not in needed["?view=overview"]
+    assert {"main.js", "vendor/preact.mjs"} <= needed["?view=none"] < needed[""]
 
 
 async def test_files_are_compressed():
@@ -126,7 +133,9 @@ def test_policy():
     directives = dict(
         each.strip().split(" ", 1) for each in page.load().policy.split(";") if each.strip()
     )
-    names = page.load().index.decode().split('<script type="importmap">')[1].split("</script>")[0]
+    names = (
+        page.load().index[""].decode().split('<script type="importmap">')[1].split("</script>")[0]
+    )
     digest = hashlib.sha256(names.encode()).digest()
 
     assert "'none'" == directives["default-src"]
