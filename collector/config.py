@@ -17,6 +17,7 @@ from collector.exporters.postgres import Postgres
 from collector.forwarding.settings import Forwarder
 from collector.pushing import Metrics
 from collector.sections import Connections, HttpServer, RateLimits, Seconds, Section, servers
+from collector.tracing import Traces
 
 MOST_WORKERS = 64
 MOST_BY_DEFAULT = 4  # workers; more are for who has measured that they help
@@ -50,6 +51,7 @@ class Telemetry(Section, frozen=True, kw_only=True):
 
     logs: Logs = Logs()
     metrics: Metrics = Metrics()
+    traces: Traces = Traces()
 
 
 class Service(Section, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from collector.sections import Seconds, Section
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from opentelemetry.proto.resource.v1.resource_pb2 import Resource
     from prometheus_client import Metric
     from prometheus_client.samples import Sample
 
@@ -40,16 +41,21 @@ MOST_ANSWER = 4_096  # bytes of an answer that are read
 log = structlog.get_logger()
 
 
-class Metrics(Section, frozen=True, kw_only=True):
-    """Where the collector's own metrics are sent to; nowhere without an endpoint."""
+class Push(Section, frozen=True, kw_only=True):
+    """Where something of the collector's own is sent to, by OTLP/HTTP."""
 
-    endpoint: UrlOrEmpty = ""  # of OTLP/HTTP; /v1/metrics is appended
-    interval: Seconds = 60.0
+    endpoint: UrlOrEmpty = ""  # the path of what is sent is appended
     timeout: Seconds = 10.0
     headers: dict[str, Secret] = msgspec.field(default_factory=dict)
     tls: Tls = Tls()
 
     __repr__ = secrets.represent
+
+
+class Metrics(Push, frozen=True, kw_only=True):
+    """Where the collector's own metrics are sent to; nowhere without an endpoint."""
+
+    interval: Seconds = 60.0
 
 
 def pushing(config: Metrics) -> list[Chore]:
@@ -58,7 +64,7 @@ def pushing(config: Metrics) -> list[Chore]:
     async def push() -> list[str]:
         body = message(telemetry.families(), telemetry.STARTED, dt.datetime.now(dt.UTC))
         try:
-            if problem := await _posted(config, body.SerializeToString()):
+            if problem := await posted(config, PATH, body.SerializeToString()):
                 log.warning("metrics_not_sent", error=problem)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             log.warning("metrics_not_sent", error=str(exc) or type(exc).__name__)
@@ -68,8 +74,12 @@ def pushing(config: Metrics) -> list[Chore]:
     return [chore] if config.endpoint else []
 
 
-async def _posted(config: Metrics, body: bytes) -> str | None:
-    """Send *body*; give the reason if it wasn't taken."""
+async def posted(config: Push, path: str, body: bytes) -> str | None:
+    """
+    Send *body*; give the reason if it wasn't taken.
+
+    What aiohttp raises is for the caller.
+    """
     secure = config.endpoint.startswith("https:")
     context = await asyncio.to_thread(http.context, config.tls) if secure else True
     headers = {"Content-Type": "application/x-protobuf", "User-Agent": http.USER_AGENT}
@@ -79,7 +89,7 @@ async def _posted(config: Metrics, body: bytes) -> str | None:
             connector=aiohttp.TCPConnector(ssl=context),
         ) as session,
         session.post(
-            config.endpoint.rstrip("/") + PATH,
+            config.endpoint.rstrip("/") + path,
             data=body,
             headers={**headers, **config.headers},
             allow_redirects=False,
@@ -90,19 +100,24 @@ async def _posted(config: Metrics, body: bytes) -> str | None:
         return None if answer.status == 200 else http.told(answer.status, content)
 
 
-def message(
-    families: Iterable[Metric], started: dt.datetime, now: dt.datetime
-) -> ExportMetricsServiceRequest:
-    """Give *families* as OTLP has them; counters count since *started*."""
-    found = ExportMetricsServiceRequest()
-    resource = found.resource_metrics.add()
+def identify(resource: Resource) -> None:
+    """Say in *resource* who we are."""
     named = {
         "service.name": "pixsim-collector",
         "service.version": metadata.version("pixsim-collector"),
         "service.instance.id": INSTANCE,
         "host.name": socket.gethostname(),
     }
-    _attribute(resource.resource.attributes, named)
+    _attribute(resource.attributes, named)
+
+
+def message(
+    families: Iterable[Metric], started: dt.datetime, now: dt.datetime
+) -> ExportMetricsServiceRequest:
+    """Give *families* as OTLP has them; counters count since *started*."""
+    found = ExportMetricsServiceRequest()
+    resource = found.resource_metrics.add()
+    identify(resource.resource)
     scope = resource.scope_metrics.add()
     scope.scope.name = "collector.telemetry"
     times = {

@@ -35,6 +35,7 @@ from storage.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
+    from aiohttp.typedefs import Middleware
     from prometheus_client import Counter, Histogram
 
     from collector.control import Control
@@ -88,10 +89,11 @@ def create_app(
     in_flight: InFlight,
     settings: Connections = DEFAULT,
     guard: Guard | None = None,
+    around: Sequence[Middleware] = (),
 ) -> web.Application:
-    """Make the application that serves *listeners*, with errors, CORS and request ids."""
+    """Make the application that serves *listeners*; *around* sees all of a request."""
     listeners = list(listeners)
-    app = web.Application(middlewares=[_to_the_end, _answered])
+    app = web.Application(middlewares=[_to_the_end, *around, _answered])
     app[CORS] = _cors([listener.server.cors for listener in listeners])
     app[IN_FLIGHT] = in_flight
     app[LEAVING] = asyncio.Event()
@@ -121,6 +123,7 @@ async def listening(
     control: Control | None = None,
     settings: Connections = DEFAULT,
     guard: Guard | None = None,
+    around: Sequence[Middleware] = (),
 ) -> AsyncIterator[list[str]]:
     """
     Serve *listeners* inside the block; gives the URLs, one an endpoint.
@@ -141,7 +144,7 @@ async def listening(
     try:
         urls = []
         for endpoint, its in _by_endpoint(listeners).items():
-            app = create_app(its, in_flight, settings, guard)
+            app = create_app(its, in_flight, settings, guard, around)
             runner = web.AppRunner(
                 app,
                 shutdown_timeout=shutdown_timeout,

@@ -33,6 +33,7 @@ from collector.pushing import pushing
 from collector.server import Listener, listening
 from collector.tail import handlers as tail
 from collector.tail.hub import Hub
+from collector.tracing import requests, storing, tracing
 from storage import (
     database,
     encoding,
@@ -131,7 +132,11 @@ async def collecting(
         )
         board = await stack.enter_async_context(notices.running(telling))
 
+        spans = await stack.enter_async_context(tracing(config.service.telemetry.traces))
+
         def committed(seconds: float, records: int) -> None:
+            if spans is not None:
+                spans.committed(seconds, records)
             telemetry.commit_seconds.observe(seconds)
             telemetry.commit_records.observe(records)
             board.committed()
@@ -146,7 +151,8 @@ async def collecting(
         fallback = Fallback(log_writer.submit, spooled) if spooled else None
         in_flight = InFlight(_share(config, place.workers), postgres.max_wait)
         reader = Reader(readers, probing=probing, fallback=fallback)
-        listeners = _listeners(config, (fallback or log_writer).submit, reader)
+        submit = (fallback or log_writer).submit
+        listeners = _listeners(config, storing(spans, submit) if spans else submit, reader)
         folder = Path(postgres.data_folder) if postgres.embedded else None
         operating = [
             *forwarders.routes(telling, Follower(readers), config.forwarders),
@@ -187,6 +193,7 @@ async def collecting(
                 control=control,
                 settings=config.service.connections,
                 guard=Guard(known, telling, config.service.rate_limits),
+                around=[requests(spans)] if spans else [],
             )
         )
         yield
@@ -202,6 +209,7 @@ async def keeping(
     What is stored is sent on here too, and the rules of alerts are evaluated.
     """
     async with (
+        tracing(config.service.telemetry.traces) as spans,
         database.connected(dsn, size=KEEPERS) as pool,
         gauging({"housekeeping": pool}),
         housekeeping(
@@ -212,7 +220,7 @@ async def keeping(
                 *pushing(config.service.telemetry.metrics),
             ]
         ),
-        forwarding(config.forwarders, dsn, courtesy),
+        forwarding(config.forwarders, dsn, courtesy, spans=spans),
         alerting(config.alerts, dsn),
     ):
         yield

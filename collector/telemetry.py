@@ -280,6 +280,11 @@ log_lines_suppressed = Counter(
     "Lines of the collector's own log that were left out, for they had been there many times.",
     ("event",),
 )
+spans = Counter(
+    "pixsim_spans",
+    "Spans of the collector's own: sent, or dropped; none without service.telemetry.traces.",
+    ("outcome",),
+)
 workers_restarted = Counter(
     "pixsim_workers_restarted",
     "Worker processes that were started in the place of one that died.",

@@ -14,6 +14,7 @@ from collector.forwarding.pace import Courtesy
 from collector.forwarding.settings import BEGINNING, NOW
 from collector.forwarding.tenure import Source
 from collector.search import times
+from collector.tracing import Recorded
 from storage import database, destinations, notices, positions
 from storage.follower import Follower
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from collector.forwarding.settings import Forwarder
+    from collector.tracing import Spans
     from storage.positions import Position
 
 MOST_READERS = 3  # connections that the records are read on
@@ -32,6 +34,7 @@ async def forwarding(
     dsn: str,
     courtesy: Courtesy | None = None,
     catalog: Catalog | None = None,
+    spans: Spans | None = None,
 ) -> AsyncIterator[None]:
     """
     Send to the destinations *forwarders* inside the block, those that no other process sends to.
@@ -67,7 +70,8 @@ async def forwarding(
             await destinations.register(pool, name, await _start(source.follower, settings))
             target = catalog.create("exporters", name)(settings)
             stack.push_async_callback(target.close)
-            deliveries.append(Delivery(name, settings, target, source))
+            recorded = Recorded(spans, name, target) if spans else target
+            deliveries.append(Delivery(name, settings, recorded, source))
         stop = asyncio.Event()
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         for delivery in deliveries:
