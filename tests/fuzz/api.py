@@ -47,7 +47,8 @@ class Asker:
             except FailureGroup as group:
                 for each in group.exceptions:
                     told = f"{label}: {each}".partition("\n")[0]
-                    self._findings.add(f"{told} ({type(each).__name__})", str(each).encode())
+                    asked = f"{each}\n\n{case.as_curl_command()}".encode()
+                    self._findings.add(f"{told} ({type(each).__name__})", asked)
             except requests.RequestException as exc:
                 self._findings.add(
                     f"{label}: {type(exc).__name__}", case.as_curl_command().encode()
