@@ -6,14 +6,17 @@ https://help.splunk.com/en/splunk-enterprise/get-data-in/collect-http-event-data
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import msgspec
 
 from collector.forwarding import fields
 from collector.forwarding.http import Body, HttpTarget, common, of_record, retry_after, told
 from collector.forwarding.items import each
-from collector.forwarding.settings import HttpForwarder
+from collector.forwarding.settings import Age, HttpForwarder
 from collector.forwarding.target import Answer, Bad, Done, Refused, Retry, Split, Stop
 from collector.secrets import Secret  # noqa: TC001  msgspec reads the annotations
 
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
 
     from storage.stored import Stored
 
-PATH = "/services/collector/event"
+COLLECTOR = "/services/collector"
+PATH = f"{COLLECTOR}/event"
+ASKED_EVERY = 1.0  # seconds, for an acknowledgement
 MOST_BYTES = 2 * 1024 * 1024  # of a body; a single event may be larger
 # Names of theirs, which a field would put something else in the place of.
 RESERVED = frozenset({"event", "host", "index", "linecount", "source", "sourcetype", "time"})
@@ -40,13 +45,14 @@ class SplunkHec(HttpForwarder, frozen=True, kw_only=True):
     source: str = ""  # without one the record's service
     sourcetype: str = "otel"
     channel: str = ""  # a GUID, which tokens with indexer acknowledgement demand
+    ack_timeout: Age = 120.0  # for the acknowledgement of a batch; 0 doesn't wait for it
 
 
 class Encoder:
     """Makes the body of a batch: a JSON object a record, one after another."""
 
     def __init__(self, config: SplunkHec) -> None:
-        self._path = "" if config.endpoint.rstrip("/").endswith("/services/collector") else PATH
+        self._path = "" if config.endpoint.rstrip("/").endswith(COLLECTOR) else PATH
         if config.endpoint.endswith(PATH):
             self._path = ""
         given = {"index": config.index, "source": config.source, "sourcetype": config.sourcetype}
@@ -103,14 +109,26 @@ def _seconds(time: int) -> msgspec.Raw:
     return msgspec.Raw(f"{sign}{seconds}.{rest:03d}".encode())
 
 
+class Accepted(Done, frozen=True, kw_only=True):
+    """Splunk has the batch, and will have indexed it when it acknowledges *ack*."""
+
+    ack: int
+
+
 class _Reply(msgspec.Struct):
     """What Splunk answers."""
 
     code: int
     text: str = ""
     number: int | None = msgspec.field(default=None, name="invalid-event-number")
+    ack: int | None = msgspec.field(default=None, name="ackId")
 
 
+class _Acknowledged(msgspec.Struct):
+    acks: dict[str, bool]
+
+
+_decode_acknowledged = msgspec.json.Decoder(_Acknowledged).decode
 _decode = msgspec.json.Decoder(_Reply).decode
 
 
@@ -125,7 +143,7 @@ def answer(
     reason = f"code {reply.code}: {told(status, reply.text.encode())}"
     match reply.code:
         case 0 if 200 <= status < 300:
-            return Done()
+            return Done() if reply.ack is None else Accepted(ack=reply.ack)
         case code if code in STOPPING:
             return Stop(reason)
         case code if code in OF_ONE_EVENT:
@@ -150,9 +168,58 @@ def _blamed(number: int | None, reason: str, status: int, count: int) -> Answer:
     return Bad(reason, status)
 
 
-def target(config: SplunkHec) -> HttpTarget:
-    """Make the target of *config*."""
+class SplunkTarget(HttpTarget):
+    """Counts a batch as sent when it is acknowledged, where Splunk does so for the token."""
+
+    def __init__(self, config: SplunkHec, headers: Mapping[str, str], asked_every: float) -> None:
+        super().__init__(config, Encoder(config), answer, headers=headers)
+        base = config.endpoint.rstrip("/").removesuffix("/event").removesuffix(COLLECTOR)
+        self._url = f"{base}{COLLECTOR}/ack?channel={quote(config.channel)}"
+        self._timeout = config.ack_timeout if config.channel else 0.0
+        self._asked_every = asked_every
+
+    async def post(self, body: Body, sent: Sequence[Stored]) -> Answer:
+        """Send a body, and wait until what it has is indexed."""
+        found = await super().post(body, sent)
+        if self._timeout and isinstance(found, Accepted):
+            return await self._acknowledged(found.ack)
+        return found
+
+    async def _acknowledged(self, ack: int) -> Answer:
+        """Ask for *ack* until it is there; who isn't told in time sends again."""
+        end = time.monotonic() + self._timeout
+        question = msgspec.json.encode({"acks": [ack]})
+        found: Answer = Retry("")
+        while isinstance(found, Retry) and time.monotonic() < end:
+            await asyncio.sleep(self._asked_every)
+            found = await self.exchange(
+                self._url,
+                question,
+                {"Content-Type": "application/json"},
+                lambda status, headers, body: acknowledgement(status, headers, body, ack),
+            )
+        if isinstance(found, Retry):
+            return Retry(f"not acknowledged within {self._timeout:g} s: {found.reason}")
+        return found if isinstance(found, Stop) else Done()
+
+
+def acknowledgement(status: int, headers: Mapping[str, str], body: bytes, ack: int) -> Answer:
+    """Give what an answer to the question for *ack* means: Done, Stop, or Retry to ask again."""
+    try:
+        there = 200 <= status < 300 and _decode_acknowledged(body).acks.get(str(ack), False)
+    except msgspec.DecodeError:
+        there = False
+    if there:
+        return Done()
+    found = answer(status, headers, body, ())
+    if isinstance(found, Stop | Retry) and not 200 <= status < 300:
+        return found
+    return Retry(told(status, body))
+
+
+def target(config: SplunkHec, asked_every: float = ASKED_EVERY) -> HttpTarget:
+    """Make the target of *config*, which asks for acknowledgements every so many seconds."""
     headers = {"Authorization": f"Splunk {config.token}"}
     if config.channel:
         headers["X-Splunk-Request-Channel"] = config.channel
-    return HttpTarget(config, Encoder(config), answer, headers=headers)
+    return SplunkTarget(config, headers, asked_every)

@@ -141,7 +141,7 @@ class HttpTarget:
         if not places:
             return Done(refused=encoded.refused)
         sent = [records[place] for place in places]
-        answer = _discreet(await self._post(encoded, sent), self._secrets)
+        answer = _discreet(await self.post(encoded, sent), self._secrets)
         return _replaced(answer, places, encoded.refused) if isinstance(answer, Done) else answer
 
     async def close(self) -> None:
@@ -150,26 +150,39 @@ class HttpTarget:
             await self._session.close()
             self._session = None
 
-    async def _post(self, body: Body, sent: Sequence[Stored]) -> Answer:
+    async def post(self, body: Body, sent: Sequence[Stored]) -> Answer:
+        """Send a body, and say what became of the records that are in it."""
         data, encoding = await _compressed(body.data, self._config.compression)
         endpoint = self._config.endpoint
+        return await self.exchange(
+            endpoint.rstrip("/") + body.path if body.path else endpoint,
+            data,
+            {"Content-Type": body.content_type} | encoding | dict(body.headers),
+            lambda status, found, content: self._interpret(status, found, content, sent),
+        )
+
+    async def exchange(
+        self,
+        url: str,
+        data: bytes,
+        headers: Mapping[str, str],
+        interpret: Callable[[int, Mapping[str, str], bytes], Answer],
+    ) -> Answer:
+        """Post *data*, and give what *interpret* says of the answer, or that there was none."""
         try:
             session = self._connected()
         except (OSError, ValueError) as exc:  # an SSLError is an OSError
             return Stop(f"tls: {_named(exc)}")
         try:
             async with session.post(
-                endpoint.rstrip("/") + body.path if body.path else endpoint,
+                url,
                 data=data,
-                headers={"Content-Type": body.content_type}
-                | encoding
-                | dict(body.headers)
-                | self._headers,
+                headers={**headers, **self._headers},
                 allow_redirects=False,
                 server_hostname=self._config.tls.server_name_override or None,
             ) as answer:
                 content = await _read(answer.content)
-                return self._interpret(answer.status, answer.headers, content, sent)
+                return interpret(answer.status, answer.headers, content)
         except aiohttp.InvalidURL as exc:
             return Stop(_named(exc))
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:

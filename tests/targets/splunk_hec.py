@@ -10,17 +10,58 @@ from tests.targets.strict import POISON, Strict, expect, read
 KEYS = {"time", "host", "source", "sourcetype", "index", "event", "fields"}
 
 
-class SplunkHec(Strict):
-    """Takes events until one that is refused, and says which that is."""
+CHANNEL = "5a0a1d2c-7a0e-4a5c-9d0a-6c1f0f3f2b11"
 
-    paths = ("/services/collector/event", "/services/collector")
+
+class SplunkHec(Strict):
+    """
+    Takes events until one that is refused, and says which that is.
+
+    With *acknowledges* it has a body for good when that is acknowledged: after being asked for as
+    often as the next of these says, or never where that is None. It says so once.
+    """
+
+    paths = ("/services/collector/event", "/services/collector", "/services/collector/ack")
     headers = {"Authorization": "Splunk t0ken"}  # noqa: RUF012
 
-    def __init__(self, *script, counts_from=0):
+    def __init__(self, *script, counts_from=0, acknowledges=None):
         super().__init__(*script)
         self.counts_from = counts_from
+        self.acknowledges = acknowledges and iter(acknowledges)
+        self.waiting = {}  # by id, the times that it is still asked for, and the events
 
     def take(self, request):
+        path, _, query = request.path.partition("?")
+        if path.endswith("/ack"):
+            expect(query == f"channel={CHANNEL}", f"query {query}")
+            return self.asked(request)
+        if self.acknowledges is None:
+            return self.collect(request)
+        expect(request.headers.get("X-Splunk-Request-Channel") == CHANNEL, "no channel")
+        before, self.taken = self.taken, []
+        reply = self.collect(request)
+        events, self.taken = self.taken, before
+        if reply.status != 200:
+            self.taken += events
+            return reply
+        ack = len(self.waiting)
+        self.waiting[ack] = [next(self.acknowledges, 1), events]
+        return Reply(200, json.dumps({"text": "Success", "code": 0, "ackId": ack}).encode())
+
+    def asked(self, request):
+        question = read(request.body)
+        expect(question.keys() == {"acks"} and question["acks"], f"question {question}")
+        return Reply(200, json.dumps({"acks": dict(map(self.ask, question["acks"]))}).encode())
+
+    def ask(self, ack):
+        expect(type(ack) is int and ack in self.waiting, f"ack {ack!r}")
+        times, events = self.waiting[ack]
+        if times == 1:
+            self.taken += events
+        self.waiting[ack][0] = times and times - 1
+        return str(ack), times == 1
+
+    def collect(self, request):
         for place, text in enumerate(request.body.split(b"\n")):
             event = read(text)
             self.event(event)

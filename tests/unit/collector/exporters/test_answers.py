@@ -95,7 +95,7 @@ def told(code, status):
     ("status", "body", "expected"),
     [
         (200, hec(0), Done()),
-        (200, b'{"text":"Success","code":0,"ackId":3}', Done()),
+        (200, b'{"text":"Success","code":0,"ackId":3}', splunk_hec.Accepted(ack=3)),
         *((403, hec(code), Stop(told(code, 403))) for code in (1, 4)),
         *((401, hec(code), Stop(told(code, 401))) for code in (2, 3)),
         *((400, hec(code), Stop(told(code, 400))) for code in (7, 10, 11, 14, 16)),

@@ -15,7 +15,7 @@ from tests.targets.datadog import Datadog
 from tests.targets.elasticsearch import Elasticsearch
 from tests.targets.loki import Loki
 from tests.targets.records import NOW, stored
-from tests.targets.splunk_hec import SplunkHec
+from tests.targets.splunk_hec import CHANNEL, SplunkHec
 from tests.targets.strict import serving
 from tests.targets.victorialogs import VictoriaLogs
 
@@ -163,6 +163,68 @@ async def test_splunk_however_it_counts(counts_from):
 
     assert poisoned == {letter.record.record.id for letter in found.letters}
     assert {*range(30)} - poisoned == {*arrived("splunk_hec", server)}
+
+
+@pytest.mark.parametrize(
+    ("acknowledges", "answers", "requests"),
+    [
+        pytest.param([3], [], 4, id="after a while"),
+        pytest.param([2], [None, CUT, Reply(503), Reply(500), GARBAGE], 7, id="through trouble"),
+    ],
+)
+async def test_splunk_has_what_it_acknowledges(acknowledges, answers, requests):
+    """
+    With indexer acknowledgement a batch counts as sent when Splunk says that it is indexed, and
+    is not sent again while that is open, whatever becomes of the questions.
+    """
+    server = SplunkHec(*answers, acknowledges=acknowledges)
+
+    found = await acknowledged(server, 30)
+
+    assert (20, []) == (found.sent, found.letters)
+    assert list(range(20)) == arrived("splunk_hec", server)
+    assert requests == server.requests
+
+
+async def test_what_splunk_does_not_acknowledge_is_sent_again():
+    """
+    A batch that is not acknowledged in time is lost for all we know, and is sent again.
+    """
+    retried = []
+    server = SplunkHec(acknowledges=[None, 1])
+
+    found = await acknowledged(server, 0.05, retried=lambda *told: retried.append(told))
+
+    assert (20, []) == (found.sent, found.letters)
+    assert list(range(20)) == arrived("splunk_hec", server)
+    assert 2 == len(server.waiting)
+    [(records, reason)] = retried
+    assert 20 == records
+    assert reason.startswith("not acknowledged within 0.05 s: HTTP 200: ")
+
+
+async def test_splunk_that_acknowledges_nothing_stops():
+    """
+    Where a token has no indexer acknowledgement after all, somebody has to mend the settings.
+    """
+    disabled = Reply(400, b'{"text":"ACK is disabled","code":14}')
+
+    with pytest.raises(Stopped, match="code 14: HTTP 400: ACK is disabled"):
+        await acknowledged(SplunkHec(None, disabled, acknowledges=[1]), 30)
+
+
+async def acknowledged(server, ack_timeout, **options):
+    async with serving(server) as there:
+        config = splunk_hec.SplunkHec(
+            endpoint=there.url, token="t0ken", channel=CHANNEL, ack_timeout=ack_timeout
+        )
+        target = splunk_hec.target(config, asked_every=0.001)
+        try:
+            settlement = Settlement("splunk_hec", target, SOON, **options)
+            async with asyncio.timeout(10):
+                return await settlement.settle(batch(20))
+        finally:
+            await target.close()
 
 
 async def test_elasticsearch_has_nothing_twice():
