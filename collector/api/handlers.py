@@ -140,7 +140,7 @@ class Answers(msgspec.Struct, frozen=True):
     async def distinct(self, request: web.Request) -> web.Response:
         """Answer with the values of a column, or of a key of ``extra``."""
         given, others = decode(parameters.Distinct, request.query.items())
-        if not given.field.strip():
+        if not given.field:
             raise BadRequest("field is required")
         values = await self.reader.distinct(
             given.field, wanted(given, others), now=self.now(), limit=given.limit
