@@ -180,5 +180,6 @@ PROTO = [
     case(field(6, b"\x0a\x7f"), "a broken attribute", 400, "cannot be decoded", 1),
     case(b"\x0f", "a wrong wire type", 400, "cannot be decoded", 1),
     case(field(2, b"x"), "a text for a number"),
+    case(field(6, b""), "an attribute of no bytes"),
     case(b"", "empty"),
 ]

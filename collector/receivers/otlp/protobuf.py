@@ -264,11 +264,8 @@ def _any_attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute
         if len(columns.names_seen) >= MOST_HEADS:
             columns.names_seen.clear()
         size, start = len(raw), len(base) + 3
-        head = (
-            base + bytes((VALUE, size - start + 1, raw[start - 1]))
-            if start < size < LENGTH_OF_ONE_BYTE
-            else b""
-        )
-        if base == bytes((KEY, len(base) - 2)) + pair.key and raw[:start] == head:
-            columns.names_seen[head] = name
+        if start < size < LENGTH_OF_ONE_BYTE:  # so that there is all of a head
+            head = base + bytes((VALUE, size - start + 1, raw[start - 1]))
+            if base == bytes((KEY, len(base) - 2)) + pair.key and raw[:start] == head:
+                columns.names_seen[head] = name
     return attribute

@@ -118,6 +118,22 @@ def test_c72_bad_text_everywhere():
     assert ["a\ufffd\ufffdb"] == [each.schema_url for each in found.resources.values()]
 
 
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        pytest.param(b"", {"": None}, id="no bytes"),
+        pytest.param(b"\x0a\x00", {"": None}, id="an empty name"),
+        pytest.param(b"\x12\x00", {"": None}, id="an empty value"),
+        pytest.param(b"\x0a\x01a\x0a\x01b", {"b": None}, id="two names"),
+    ],
+)
+def test_odd_attributes(raw, expected):
+    """An attribute that lacks a name or a value, or has two, costs no record."""
+    (found,) = read(field(1, field(2, field(2, field(6, raw))))).records
+
+    assert expected == found.extra
+
+
 def test_broken_record():
     """C33: a record that can't be read costs only itself."""
     message = request(log_record(), log_record(body=any_value("XXXX")), log_record())
