@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MEDIA = {"js": "text/javascript", "mjs": "text/javascript", "css": "text/css"}
 FOR_EVER = "public, max-age=31536000, immutable"
+FIRST = ("explorer/early.js", "main.js")  # as in index.html
 FIRST_VIEW = "explorer"  # as in router.js
 FOLDERS = {
     "job": "story",
@@ -106,9 +107,9 @@ def load() -> Page:
     index = index.replace("{files}", f"page/{version}")
     folders = [name.removesuffix("/view.js") for name in files if name.endswith("/view.js")]
     indexes = {
-        folder: _named(index, files, version, "main.js", f"{folder}/view.js") for folder in folders
+        folder: _named(index, files, version, *FIRST, f"{folder}/view.js") for folder in folders
     }
-    indexes[""] = _named(index, files, version, "main.js")
+    indexes[""] = _named(index, files, version, *FIRST)
     return Page(index=indexes, policy=_policy(index), version=version, files=files)
 
 

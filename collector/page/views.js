@@ -31,10 +31,10 @@ export async function load(view) {
 
 /** A view as soon as it is loaded. */
 export function View({ view, params }) {
-  const [, drawn] = useState(view.component);
+  const [, loaded] = useState(Boolean(view.component));
   const [failed, fail] = useState(false);
   useEffect(() => {
-    load(view).then((component) => drawn(() => component), () => fail(true));
+    load(view).then(() => loaded(true), () => fail(true));
   }, []);
   if (view.component) return html`<${view.component} params=${params} />`;
   if (!failed) return html`<p class="starting" role="status">Loading…</p>`;

@@ -14,7 +14,7 @@ export function Facets({ q, range, run, begun, onFilter }) {
   const { answer, failure, loading } = useAnswer(begun ? `${LOGS}/facets` : null, {
     q, ...asked(range), fields: FIELDS.join(","), limit: VALUES }, run);
   const shown = answer?.facets.filter(({ field, values }) => values.length || leftOut(q, field).length) ?? [];
-  return html`<aside class="facets" aria-label="Fields" aria-busy=${loading || !begun}>
+  return html`<aside class="facets" aria-label="Fields" aria-busy=${loading || (!answer && !failure)}>
     ${!answer && !failure && html`<div class="waiting" aria-hidden="true">${FIELDS.map(() => html`<i></i>`)}</div>`}
     ${failure && failure.status !== 422 && html`<p class="faint">${failure.message}</p>`}
     ${answer?.reason && html`<p class="faint">${answer.reason}</p>`}

@@ -3,13 +3,19 @@
 import { ask, LOGS } from "../api.js";
 import { asked } from "../time.js";
 
-const FIRST_PAGE = 200; // records: what is seen at once
+const FIRST_PAGE = 100; // records: what is seen at once
 const PAGE = 500;
 const AROUND = 100; // records on either side of a line
+
+/** What a state asks for, as a text that is another when it asks for something else, or once more. */
+export function questionOf({ q, range, around, scope, live }, run = 0) {
+  return JSON.stringify([q, range, around, scope, live, run]);
+}
 
 /** Loads records, and calls `changed` whenever there is something new to see. */
 export class Results {
   rows = [];
+  begun = false;
   loading = true;
   complete = false; // whether there is nothing older
   failure = null;
@@ -20,7 +26,7 @@ export class Results {
   #cursor = null;
   #newer = null; // around a line only
 
-  constructor({ q, range, around, scope }, changed) {
+  constructor({ q, range, around, scope }, changed = () => {}) {
     this.search = { q, ...asked(range) };
     this.around = around;
     this.scope = scope;
@@ -30,6 +36,7 @@ export class Results {
   /** Load the first records, or after a failure the next. */
   async load() {
     const from = performance.now();
+    this.begun = true;
     this.loading = true;
     this.failure = null;
     this.#tell();

@@ -8,10 +8,11 @@ import { change, go, link } from "../router.js";
 import { narrowed } from "../search.js";
 import { asked, counted, EVER, SPANS } from "../time.js";
 import { moving, opening } from "./cursor.js";
+import { early } from "./early.js";
 import { Facets } from "./facets.js";
 import { Histogram } from "./histogram.js";
 import { useLive, Waiting } from "./live.js";
-import { Results } from "./results.js";
+import { questionOf, Results } from "./results.js";
 import { SearchBox } from "./searchbox.js";
 import { columnsText, stateOf } from "./state.js";
 import { Table } from "./table.js";
@@ -129,11 +130,11 @@ export function Explorer({ params }) {
 /** The results of the state's search, which load anew when that changes, and with each `run`. */
 function useResults(state, run) {
   const [, drawn] = useReducer((count) => count + 1, 0);
-  const question = JSON.stringify([state.q, state.range, state.around, state.scope, state.live, run]);
-  const results = useMemo(() => new Results(state, drawn), [question]);
+  const question = questionOf(state, run);
+  const results = useMemo(() => Object.assign(early(question) ?? new Results(state), { changed: drawn }), [question]);
   useEffect(() => {
     // Live results are loaded when the tail has begun: see live.js.
-    if (!state.live || state.around !== null) results.load();
+    if (!results.begun && (!state.live || state.around !== null)) results.load();
     return () => results.close();
   }, [results]);
   return results;
