@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from storage.stored import Stored
 
 MOST_VALUES = 10_000  # of each attribute, that are kept as they are written
+LONGEST_VALUE = 200  # bytes of one
 MOST_OBJECTS = 1_000  # of all other attributes of a record together, kept likewise
 LONGEST_OBJECT = 200  # characters of JSON
 PLAIN = {None, '{"no_observed": true}'}  # as jsonb is shown, of what no column holds
@@ -94,10 +95,12 @@ class _Values(dict["int | str | None", bytes]):
         self._name = name
 
     def __missing__(self, value: int | str) -> bytes:
+        written = protobuf.pair(self._name, value)
         if len(self) >= MOST_VALUES:
             self.clear()
             self[None] = b""
-        self[value] = written = protobuf.pair(self._name, value)
+        if len(written) <= LONGEST_VALUE:
+            self[value] = written
         return written
 
 
