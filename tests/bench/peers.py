@@ -128,8 +128,8 @@ class Ours:
             each.send_signal(signal.SIGKILL)
         server = Stoppable(self._it.dsn, Path(self._it.postmaster.cwd()))
         server.kill()
-        server.start()
         try:
+            server.start()
             return self.count()
         finally:
             server.kill()
@@ -221,7 +221,7 @@ async def run(it, records):
                 f"{peer.name:34}{size:7,}{rate:10,.0f}{rate / us.rates[size][0]:9.2f}"
                 f"{its:12.1f}{client:8.1f}"
             )
-    for peer in everybody:
+    for peer in (*everybody[1:], us):
         if peer is us:
             left = await survived(program, program.count())
         else:
