@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from storage import database, migrate, pooler, restriction, timescale
+from storage import citus, database, engines, migrate, pooler, restriction, timescale
 from storage.errors import Unsuitable
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ async def upgrade(postgres: Postgres, dsn: str, told: Callable[[str], object]) -
     await asyncio.to_thread(migrate.upgrade, dsn)
     if postgres.engine == "timescaledb":
         await timescale.prepare(dsn, compress_after=postgres.compress_after, told=told)
+    if postgres.engine == "citus":
+        await citus.prepare(dsn, shards=postgres.shards, told=told)
     await _renew(dsn, told)
 
 
@@ -41,7 +43,7 @@ async def check(postgres: Postgres, dsn: str) -> None:
         Unavailable: the database is away.
     """
     await reach(postgres, dsn)
-    await timescale.check(dsn, wanted=postgres.engine == "timescaledb")
+    await engines.check(dsn, wanted=postgres.engine)
 
 
 async def reach(postgres: Postgres, dsn: str) -> None:

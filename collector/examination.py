@@ -108,7 +108,7 @@ async def there(config: Config, dsn: str) -> AsyncIterator[Check]:
     try:
         await engine.check(config.store, dsn)
     except Unsuitable as exc:
-        yield _problem("engine", str(exc), "see exporters.postgres.engine and docs/timescaledb.md")
+        yield _problem("engine", str(exc), "see exporters.postgres.engine")
     async with database.connected(dsn, size=1) as pool:
         for look in (_records, _retention, _forwarders, _alerts):
             async for check in look(pool):

@@ -224,6 +224,14 @@ def _fixed(old: Config, new: Config) -> list[str]:
     pairs = [("service.workers", old.workers, new.workers)]
     pairs += [
         (f"exporters.postgres.{name}", getattr(old.store, name), getattr(new.store, name))
-        for name in ("dsn", "direct_dsn", "data_folder", "engine", "compress_after", "spool")
+        for name in (
+            "dsn",
+            "direct_dsn",
+            "data_folder",
+            "engine",
+            "compress_after",
+            "shards",
+            "spool",
+        )
     ]
     return [f"{name} has changed: that needs a restart" for name, was, now in pairs if was != now]

@@ -66,10 +66,12 @@ WHERE id = $1
 """
 BURY = """
 INSERT INTO dead_letters (destination, entry_timestamp, entry_id, reason, status)
-SELECT $1, time::timestamptz, id, reason, status
-FROM unnest($2::text[], $3::bigint[], $4::text[], $5::integer[]) letter (time, id, reason, status)
-WHERE EXISTS (
-    SELECT FROM log_entries e WHERE e.timestamp = time::timestamptz AND e.id = letter.id)
+SELECT $1, found.timestamp, found.id, reason, status FROM (
+    SELECT DISTINCT e.timestamp, e.id, reason, status, place
+    FROM unnest($2::text[], $3::bigint[], $4::text[], $5::integer[])
+        WITH ORDINALITY letter (time, id, reason, status, place)
+    JOIN log_entries e ON e.timestamp = time::timestamptz AND e.id = letter.id) found
+ORDER BY place
 ON CONFLICT (destination, entry_timestamp, entry_id) DO UPDATE SET reason = excluded.reason,
     status = excluded.status, attempts = dead_letters.attempts + 1, retry = false
 """

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import msgspec
 
 from storage.errors import Rejected, translated
 from storage.records import COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from storage.layout import Engine
     from storage.records import LogRecord, Resource, Scope
+
+    Copier = Callable[[Any, str, Sequence[LogRecord]], Awaitable[dict[int, str]]]
 
 # The lower level of partitions has no trigger; see the first migration. Of a hypertable there
 # is one level, and the transaction says that the trigger has nothing to do.
-TABLE = {False: "log_entries_days", True: "log_entries"}
+TABLE: dict[Engine, str] = {
+    "postgres": "log_entries_days",
+    "citus": "log_entries_days",
+    "timescaledb": "log_entries",
+}
+# It refuses what a worker would, and says why.
+CHECKED = """
+CREATE TEMPORARY TABLE log_entries_checked (LIKE log_entries_default INCLUDING ALL)
+ON COMMIT DROP
+"""
 INSERT_RESOURCES = """
 INSERT INTO resources (id, attributes, schema_url, dropped_attributes_count)
 SELECT * FROM unnest($1::bigint[], $2::jsonb[], $3::text[], $4::bigint[])
@@ -62,6 +75,33 @@ async def copy_good(connection: Any, table: str, records: Sequence[LogRecord]) -
         for place, reason in (await copy_good(connection, table, records[middle:])).items():
             refused[middle + place] = reason
         return refused
+
+
+def copier(kept_by: Engine, *, straight: bool) -> Copier:
+    """Give what puts records into the table: the *straight* way, or leaving out bad ones."""
+    if kept_by == "citus":
+        return _copy_to_workers if straight else _copy_checked
+    return copy if straight else copy_good
+
+
+async def _copy_to_workers(
+    connection: Any, table: str, records: Sequence[LogRecord]
+) -> dict[int, str]:
+    """COPY *records*; whatever a worker doesn't take, Citus calls an internal error."""
+    try:
+        return await copy(connection, table, records)
+    except asyncpg.InternalServerError as exc:
+        raise Rejected(str(exc)) from exc
+
+
+async def _copy_checked(
+    connection: Any, table: str, records: Sequence[LogRecord]
+) -> dict[int, str]:
+    await connection.execute(CHECKED)
+    refused = await copy_good(connection, "log_entries_checked", records)
+    if good := [record for place, record in enumerate(records) if place not in refused]:
+        await copy(connection, table, good)
+    return refused
 
 
 async def intern(

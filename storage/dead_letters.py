@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     from storage.stored import Interned, Stored
 
 BEHIND = 6  # columns before those of the record
+# Their records are found before, for Citus fetches all there are for an outer join.
 PAGE = f"""
+WITH d AS MATERIALIZED (
+    SELECT * FROM dead_letters WHERE destination = $1 AND ($2::bigint IS NULL OR id < $2)
+    ORDER BY id DESC LIMIT $3)
 SELECT d.id, d.reason, d.status, d.attempts, d.retry, d.created_at, {SELECTED}
-FROM (SELECT * FROM dead_letters WHERE destination = $1 AND ($2::bigint IS NULL OR id < $2)
-    ORDER BY id DESC LIMIT $3) d
-LEFT JOIN log_entries e ON e.timestamp = d.entry_timestamp AND e.id = d.entry_id
+FROM d LEFT JOIN (
+    SELECT e.* FROM d JOIN log_entries e ON e.timestamp = d.entry_timestamp AND e.id = d.entry_id
+    OFFSET 0) e ON e.timestamp = d.entry_timestamp AND e.id = d.entry_id
 ORDER BY d.id DESC
 """
 RETRY = """

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from storage import filters
+from storage import filters, shards
 from storage.errors import translated
-from storage.layout import BOUNDS, hypertable
+from storage.layout import BOUNDS, engine
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from storage.layout import Engine
     from storage.search import Search
 
 AT_ONCE = 5_000  # records of one transaction, about
@@ -93,6 +94,8 @@ async def find(pool: asyncpg.Pool, search: Search, *, now: dt.datetime) -> dict[
     with translated():
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+            if await engine(connection) == "citus":
+                return dict(await shards.found(connection, str(where), where.arguments))
             rows = await connection.fetch(
                 f"SELECT tableoid::regclass::text, count(*) FROM log_entries WHERE {where}"
                 " GROUP BY 1 ORDER BY 1",
@@ -164,13 +167,14 @@ async def swept(connection: Any, sweep: Sweep, actor: Actor) -> list[Deleted]:
     entries: dict[tuple[str | None, int], int] = {}
     await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
     try:
-        table, parts = await _parts(connection, sweep)
+        kept_by = await engine(connection)
+        table, parts = await _parts(connection, sweep, kept_by)
+        gone_of = shards.gone if kept_by == "citus" else _gone
         for part in parts:
             start = time.perf_counter()
             async with connection.transaction():
-                rows = await connection.fetch(
-                    GONE.format(table, f"{part}({sweep.condition})", sweep.number),
-                    *sweep.arguments,
+                rows = await gone_of(
+                    connection, table, f"{part}({sweep.condition})", sweep.number, sweep.arguments
                 )
                 for place, number, records in rows:
                     if place is None:
@@ -214,12 +218,22 @@ async def entered(connection: Any, actor: Actor, gone: Deleted, entry: int | Non
     return number
 
 
-async def _parts(connection: Any, sweep: Sweep) -> tuple[str, list[str]]:
+async def _gone(
+    connection: Any, table: str, condition: str, number: str, arguments: Sequence[object]
+) -> Sequence[Any]:
+    """Delete rows and their dead letters; give how many, by place and *number*."""
+    rows: Sequence[Any] = await connection.fetch(GONE.format(table, condition, number), *arguments)
+    return rows
+
+
+async def _parts(connection: Any, sweep: Sweep, kept_by: Engine) -> tuple[str, list[str]]:
     """Give the table to delete from, and the conditions on parts of few enough rows each."""
-    if await hypertable(connection):
+    if kept_by == "timescaledb":
         return "log_entries", await _times(connection, sweep)
     if sweep.records <= AT_ONCE:  # where an index leads to them
         return sweep.partition, [""]
+    if kept_by == "citus":
+        return sweep.partition, await _times(connection, sweep)
     blocks = await connection.fetchval(
         "SELECT pg_relation_size($1::text::regclass) / current_setting('block_size')::integer",
         sweep.partition,
@@ -231,7 +245,7 @@ async def _parts(connection: Any, sweep: Sweep) -> tuple[str, list[str]]:
 
 
 async def _times(connection: Any, sweep: Sweep) -> list[str]:
-    """Give parts by time: compressed rows have no place, and know of their table's times."""
+    """Give parts by time, for rows that are compressed or in shards have no place."""
     start, finish = await connection.fetchrow(BOUNDS, sweep.partition)
     ends = [start]
     if sweep.records > AT_ONCE:

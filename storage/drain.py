@@ -26,6 +26,8 @@ import structlog
 from storage.database import SETTINGS, limited
 from storage.errors import KeyReused, StorageError, Unavailable, translated
 from storage.ids import Ids
+from storage.layout import engine
+from storage.settlement import settle
 from storage.spool_file import Attempt, Refused, SpoolFile, Waits
 
 if TYPE_CHECKING:
@@ -288,6 +290,8 @@ async def _stored(connection: Any, entries: Sequence[Entry]) -> set[int | None]:
             if number is not None:
                 times.add(record.timestamp)
                 ids.append(number)
+    if await engine(connection) == "citus":
+        await settle(connection)
     async with connection.transaction():
         await connection.execute(INDEXED)
         return {row[0] for row in await connection.fetch(STORED, list(times), ids)}

@@ -18,7 +18,7 @@ import structlog
 from storage import deletion, partitions, retention_clock
 from storage.deletion import Deleted
 from storage.errors import Unavailable, translated
-from storage.layout import TOTAL_SIZE, hypertable
+from storage.layout import TOTAL_SIZE, engine
 from storage.survey import Going, named, size, surveyed
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Expiry:
         """Drop the oldest of *days* until all the rest is within the limit."""
         if (limit := self._policy.max_bytes) is None:
             return
-        total = await connection.fetchval(TOTAL_SIZE[await hypertable(connection)]) - freed
+        total = await connection.fetchval(TOTAL_SIZE[await engine(connection)]) - freed
         for day in days:
             if total <= limit:
                 return

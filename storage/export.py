@@ -29,6 +29,8 @@ SET LOCAL statement_timeout = 0;
 SET LOCAL idle_in_transaction_session_timeout = 0
 """
 
+BOUNDLESS = "SET LOCAL citus.max_intermediate_result_size = -1"
+
 
 @asynccontextmanager
 async def exporting(
@@ -41,13 +43,16 @@ async def exporting(
     """
     where = filters.where(search, now)
     tail = "" if limit is None else f"LIMIT {where.bind(limit)}::bigint"
-    # As one SELECT it could be sorted with all that is formatted; `entry` passes over a column.
-    statement = (
-        f"SELECT NULL, {SELECTED} FROM (SELECT * FROM log_entries e WHERE {where}"
-        f" ORDER BY {OLDEST} {tail}) e ORDER BY {OLDEST}"
-    )
     async with reader.reading() as connection:
         await connection.execute(ENDLESS)
+        if await reader.divided(connection):  # all of it is then brought together first
+            await connection.execute(BOUNDLESS)
+            tail += " OFFSET 0"
+        # As one SELECT it could be sorted with all that is formatted; `entry` passes over a column.
+        statement = (
+            f"SELECT NULL, {SELECTED} FROM (SELECT * FROM log_entries e WHERE {where}"
+            f" ORDER BY {OLDEST} {tail}) e ORDER BY {OLDEST}"
+        )
         blocks = _blocks(connection, statement, where.arguments)
         try:
             yield blocks

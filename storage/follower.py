@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from storage import filters, ledger_days, stored
+from storage import filters, ledger_days, shards, stored
 from storage import positions as p
 from storage.entries import SELECTED, Entry, entry
 from storage.errors import Rejected, translated
 from storage.extents import Ledger
-from storage.layout import PARTITIONS
+from storage.layout import PARTITIONS, Engine, engine
 from storage.ledger_days import Days
 from storage.pieces import BEHIND, LAST, PLACE, PLACED, WANTED, XID, Statement, select
 from storage.positions import BEGINNING, Place, Position, Snapshot
 from storage.roll_ups import STILL
+from storage.settlement import settled
 from storage.stored import Interned, Stored
 from storage.where import Where
 
@@ -136,6 +137,7 @@ class Follower:
         self._days = Days()
         self._ledger = Ledger(self._days)
         self._interned = Interned()
+        self._engine: Engine | None = None  # None: unknown
 
     async def stored(
         self,
@@ -160,9 +162,8 @@ class Follower:
         where = Where()
         wanted = "true" if search is None else _met(search, where, now)
         async with self._reading() as connection:
-            read = await _read(
+            read = await self._read(
                 connection,
-                self._ledger,
                 position,
                 Statement(f"{wanted} AS wanted", "wanted", stored.SELECTED, where),
                 records=records,
@@ -195,9 +196,8 @@ class Follower:
             for place, search in enumerate(searches)
         )
         async with self._reading() as connection:
-            read = await _read(
+            read = await self._read(
                 connection,
-                self._ledger,
                 position,
                 Statement(
                     f"array_remove(ARRAY[{places}]::integer[], NULL) AS places",
@@ -223,7 +223,8 @@ class Follower:
     async def now(self) -> Position:
         """Give the position after all that is committed."""
         with translated():
-            text: str = await self._pool.fetchval(SNAPSHOT)
+            async with self._pool.acquire(timeout=TIMEOUT) as connection:
+                text = await self._settled(connection, await connection.fetchval(SNAPSHOT))
         return Position(Snapshot.of(text))
 
     async def since(self, time: dt.datetime) -> Position:
@@ -240,11 +241,73 @@ class Follower:
     async def lag(self, position: Position) -> Lag:
         """Tell how much follows *position*: a third of a second for a million transactions."""
         with translated():
-            row: Any = await self._pool.fetchrow(
-                LAG, position.seen.xmax, position.seen.running, self._days.start(position.seen)
-            )
-        records = max(row[0] - (position.within.read if position.within else 0), 0)
-        return Lag(records, int(records * row[2]), max(row[1], 0.0) if records else 0.0)
+            async with self._pool.acquire(timeout=TIMEOUT) as connection:
+                row: Any = await connection.fetchrow(
+                    LAG, position.seen.xmax, position.seen.running, self._days.start(position.seen)
+                )
+                unread, seconds, size = row
+                if await self._divided(connection):
+                    size = await shards.row_size(connection)
+        records = max(unread - (position.within.read if position.within else 0), 0)
+        return Lag(records, int(records * size), max(seconds, 0.0) if records else 0.0)
+
+    async def _read(
+        self,
+        connection: Any,
+        position: Position,
+        statement: Statement,
+        *,
+        records: int,
+        bytes: int,  # noqa: A002
+        upto: Snapshot | None,
+    ) -> _Read:
+        row = await connection.fetchrow(NOW, position.seen.xmax, position.seen.running)
+        current = Snapshot.of(await self._settled(connection, row[0]))
+        dropped = dict(zip(row[1], row[2], strict=True))
+        if position.seen.xmax > current.xmax:
+            raise Foreign(f"position {position} is of transactions that this server has not had")
+        reach = await self._ledger.reach(connection, position, upto or current, records)
+        if reach is None:
+            if dropped:
+                position = Position(position.seen | (upto or current).until(max(dropped)))
+            return _Read(position=position, gone=sum(dropped.values()))
+        rows = await connection.fetch(
+            select(statement, reach, records, bytes, divided=await self._divided(connection)),
+            *statement.where.arguments,
+        )
+        former = reach.after.read if reach.after else 0
+
+        def after(row: asyncpg.Record) -> Position:
+            xid, moment, number, place = PLACED(row)
+            return Position(reach.before[xid], Place(xid, p.moment(moment), number, former + place))
+
+        passed: int = rows[-1][PLACE] if rows else 0
+        ended = not rows or (rows[-1][LAST] and not (reach.along and passed == records))
+        end = after(rows[-1]) if rows else position
+        if ended:
+            end = reach.end
+            if end.within:  # behind an extent
+                end = Position(end.seen, msgspec.structs.replace(end.within, read=former + passed))
+        if rows and not rows[-1][WANTED]:
+            rows.pop()
+        gone = max(reach.expected - passed, 0) if ended and reach.expected is not None else 0
+        return _Read(
+            rows=rows,
+            after=after,
+            position=end,
+            passed=passed,
+            gone=gone + sum(number for last, number in dropped.items() if end.seen.sees(last)),
+            more=reach.more or not ended,
+        )
+
+    async def _settled(self, connection: Any, snapshot: str) -> str:
+        """Give *snapshot* but for what not all servers that have records see yet."""
+        return await settled(connection, snapshot) if await self._divided(connection) else snapshot
+
+    async def _divided(self, connection: Any) -> bool:
+        if self._engine is None:
+            self._engine = await engine(connection)
+        return self._engine == "citus"
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Any]:
@@ -260,51 +323,3 @@ class Follower:
 
 def _met(search: Search, where: Where, now: dt.datetime) -> str:
     return f"({filters.condition(search, where, now)}) IS TRUE"
-
-
-async def _read(
-    connection: Any,
-    ledger: Ledger,
-    position: Position,
-    statement: Statement,
-    *,
-    records: int,
-    bytes: int,  # noqa: A002
-    upto: Snapshot | None,
-) -> _Read:
-    row = await connection.fetchrow(NOW, position.seen.xmax, position.seen.running)
-    current, dropped = Snapshot.of(row[0]), dict(zip(row[1], row[2], strict=True))
-    if position.seen.xmax > current.xmax:
-        raise Foreign(f"position {position} is of transactions that this server has not had")
-    reach = await ledger.reach(connection, position, upto or current, records)
-    if reach is None:
-        if dropped:
-            position = Position(position.seen | (upto or current).until(max(dropped)))
-        return _Read(position=position, gone=sum(dropped.values()))
-    rows = await connection.fetch(
-        select(statement, reach, records, bytes), *statement.where.arguments
-    )
-    former = reach.after.read if reach.after else 0
-
-    def after(row: asyncpg.Record) -> Position:
-        xid, moment, number, place = PLACED(row)
-        return Position(reach.before[xid], Place(xid, p.moment(moment), number, former + place))
-
-    passed: int = rows[-1][PLACE] if rows else 0
-    ended = not rows or (rows[-1][LAST] and not (reach.along and passed == records))
-    end = after(rows[-1]) if rows else position
-    if ended:
-        end = reach.end
-        if end.within:  # behind an extent
-            end = Position(end.seen, msgspec.structs.replace(end.within, read=former + passed))
-    if rows and not rows[-1][WANTED]:
-        rows.pop()
-    gone = max(reach.expected - passed, 0) if ended and reach.expected is not None else 0
-    return _Read(
-        rows=rows,
-        after=after,
-        position=end,
-        passed=passed,
-        gone=gone + sum(number for last, number in dropped.items() if end.seen.sees(last)),
-        more=reach.more or not ended,
-    )

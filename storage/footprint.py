@@ -10,19 +10,24 @@ import msgspec
 from storage import counts
 from storage.chunks import LATEST
 from storage.counts import Span
-from storage.layout import WHOLE, hypertable
+from storage.layout import WHOLE, Engine, engine
 from storage.partitions import EARLIEST
 from storage.reader import Reader  # noqa: TC001  named in a signature
 from storage.where import Where
 
 DEFAULT, FUTURE = "log_entries_default", "log_entries_future"  # only a hypertable has the latter
 # Bytes with indexes, those of the indexes, and the name, which ends with the day.
-SIZES = {
-    False: f"""
+SIZES: dict[Engine, str] = {
+    "postgres": f"""
 SELECT partition::regclass::text, pg_total_relation_size(partition), pg_indexes_size(partition)
 FROM ({WHOLE}) p ORDER BY start DESC NULLS LAST, 1
 """,
-    True: f"""
+    "citus": f"""
+SELECT partition::regclass::text, citus_total_relation_size(partition),
+    citus_total_relation_size(partition) - citus_table_size(partition)
+FROM ({WHOLE}) p ORDER BY start DESC NULLS LAST, 1
+""",
+    "timescaledb": f"""
 SELECT p.partition::regclass::text, coalesce(d.total_bytes, 0)::bigint,
     coalesce(d.index_bytes, 0)::bigint
 FROM ({WHOLE}) p LEFT JOIN chunks_detailed_size('log_entries') d
@@ -58,7 +63,7 @@ class Footprint(msgspec.Struct, frozen=True, kw_only=True):
 async def footprint(reader: Reader) -> Footprint:
     """Give the sizes, and the numbers of records as they are at this moment."""
     async with reader.reading() as connection:
-        rows = await connection.fetch(SIZES[await hypertable(connection)])
+        rows = await connection.fetch(SIZES[await engine(connection)])
         database: int = await connection.fetchval(DATABASE)
         records = await _records(connection)
     held = None if records is None else _by_table([row[0] for row in rows], records)

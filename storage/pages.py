@@ -38,6 +38,8 @@ BYTES = """200 + coalesce(octet_length(msg), 0) + coalesce(octet_length(error), 
     + CASE WHEN pg_column_compression(extra) IS NULL THEN coalesce(pg_column_size(extra), 0)
         ELSE octet_length(extra::text) END"""
 
+FUTURE = "(SELECT pg_snapshot_xmax(pg_current_snapshot()))"
+
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """
@@ -87,6 +89,8 @@ async def first(
         if more or (offset and not rows):
             known = await counts.total(connection, search, now) if total == "exact" else None
             if known is None:
+                if await reader.divided(connection) and total == "estimate":
+                    total = "exact"  # Citus makes no estimates of its own
                 known = await _total(connection, total, condition, arguments, len(rows) and seen)
         if more or offset:
             snapshot = await connection.fetchval("SELECT pg_current_snapshot()::text")
@@ -114,10 +118,13 @@ async def first(
 async def turned(reader: Reader, search: Search, cursor: Cursor, *, limit: int) -> Page:
     """Give *limit* entries of *search* beside *cursor*."""
     where = filters.where(search, cursor.now)
-    _beside(where, cursor)
     order = OLDEST if cursor.newer else NEWEST
-    tail = f"LIMIT {where.bind(limit + 1)}::bigint"
     async with reader.reading() as connection:
+        future = FUTURE
+        if await reader.divided(connection):  # each server would speak of its own transactions
+            future = f"{where.bind(await connection.fetchval(f'SELECT {FUTURE}'))}::xid8"
+        _beside(where, cursor, future)
+        tail = f"LIMIT {where.bind(limit + 1)}::bigint"
         rows = await connection.fetch(selected(str(where), order, tail), *where.arguments)
     entries = [entry(row) for row in rows[:limit]]
     if cursor.newer:
@@ -161,18 +168,15 @@ def followed(rows: Sequence[Record]) -> bool:
     return bool(rows) and rows[-1][0] is True
 
 
-def _beside(where: Where, cursor: Cursor) -> None:
+def _beside(where: Where, cursor: Cursor, future: str = FUTURE) -> None:
     sign = ">" if cursor.newer else "<"
     time = f"{where.bind(cursor.timestamp)}::text::timestamptz"
     where.add(f"timestamp {sign}= {time}")  # of the two this one leaves partitions out
     where.add(f"(timestamp, id) {sign} ({time}, {where.bind(cursor.id)}::bigint)")
     # Rows that a backup brought from another server may have numbers that here no transaction
-    # has had yet. They were there before.
+    # has had yet, from *future* on. They were there before.
     snapshot = f"(SELECT {where.bind(cursor.snapshot)}::text::pg_snapshot)"
-    where.add(
-        f"pg_visible_in_snapshot(xid, {snapshot})"
-        " OR xid >= (SELECT pg_snapshot_xmax(pg_current_snapshot()))"
-    )
+    where.add(f"pg_visible_in_snapshot(xid, {snapshot}) OR xid >= {future}")
 
 
 async def _total(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from storage import chunks, roll_ups
+from storage import chunks, roll_ups, shards
 from storage.errors import translated
-from storage.layout import hypertable
+from storage.layout import engine, hypertable
 
 if TYPE_CHECKING:
     import asyncpg
@@ -120,6 +120,8 @@ async def _make_day(
     """Make the partition of *day* from what the default one has of it; give the rows moved."""
     name, first, end = f"{table}_{day:%Y%m%d}", start(day), start(day + DAY)
     async with connection.transaction():
+        if table == "log_entries" and await engine(connection) == "citus":
+            return await shards.make(connection, name, first, end)
         # Writers of this day would put rows in the default partition behind our back.
         await connection.execute(f"LOCK TABLE {table}_default IN SHARE ROW EXCLUSIVE MODE")
         await connection.execute(f"CREATE TABLE {name} (LIKE {parent} INCLUDING DEFAULTS)")

@@ -8,7 +8,7 @@ Every method reads one snapshot, so that the parts of its answer agree, and rais
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import msgspec
@@ -17,7 +17,7 @@ from storage import counts, fields, filters, restriction
 from storage.database import limited
 from storage.entries import Entry, entry
 from storage.errors import Unavailable, translated
-from storage.layout import hypertable
+from storage.layout import Engine, engine, hypertable
 from storage.pages import NEWEST, OLDEST, followed, selected
 from storage.roll_ups import STILL
 from storage.where import Where, joined
@@ -74,6 +74,7 @@ class Reader:
         self._probing = probing or pool
         self.timeout = timeout
         self.fallback = fallback
+        self._engine: Engine | None = None  # None: unknown
 
     def within(self, timeout: float) -> Reader:
         """Give a reader of the same records with another limit."""
@@ -136,6 +137,12 @@ class Reader:
             )
         return [row[0] for row in rows]
 
+    async def divided(self, connection: Any) -> bool:
+        """Tell whether the records are divided among servers, by Citus; it stays so."""
+        if self._engine is None:
+            self._engine = await engine(connection)
+        return self._engine == "citus"
+
     async def ping(self, *, timeout: float) -> None:  # noqa: ASYNC109  also of the connecting
         """Return when the database answers within *timeout* seconds, or raise Unavailable."""
         with translated():
@@ -160,6 +167,8 @@ class Reader:
     async def _trace(self, name: str, value: str | int, *, expand: bool) -> Trace:
         where = Where()
         async with self.reading(TRACE) as connection:
+            if await self.divided(connection):  # Citus has no plan for arguments it doesn't know
+                await connection.execute(f"SET LOCAL plan_cache_mode = {FILTER}")
             # Of partitions several conditions are one: Postgres joins what their indexes find.
             apart = (expand or name == "job_id") and await hypertable(connection)
             if apart and name == "job_id":

@@ -22,6 +22,7 @@ import msgspec
 from migrations import reader
 from storage import search as s
 from storage.errors import Unavailable, Unsuitable, translated
+from storage.layout import engine
 
 if TYPE_CHECKING:
     from storage.database import Pool
@@ -57,7 +58,10 @@ SELECT set_config('search_path', concat_ws(', ', quote_ident(current_schema() ||
     set_config('pixsim.envs', coalesce(nullif($2::text[], '{}')::text, '*'), true),
     set_config('role', $3, true)
 """
-ENTERED = "SELECT relkind = 'v' FROM pg_class WHERE oid = to_regclass('log_entries')"
+ENTERED = """
+SELECT relkind = 'v' AND relnamespace::regnamespace::text ~ '_restricted"?$'
+FROM pg_class WHERE oid = to_regclass('log_entries')
+"""
 
 
 class Restriction(msgspec.Struct, frozen=True):
@@ -103,6 +107,8 @@ async def prepare(pool: Pool) -> None:
     try:
         with translated():
             async with pool.acquire() as connection, connection.transaction():
+                if await engine(connection) == "citus":  # as another role we reach no worker
+                    raise Unsuitable(f"with the engine citus no key can be restricted; {HELP}")
                 await connection.execute(reader.created(ROLE))
                 restricted, ours, _ = await _schemas(connection)
                 await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {restricted}")

@@ -16,6 +16,7 @@ import structlog
 
 from storage import partitions, trigrams
 from storage.errors import translated
+from storage.layout import ROWS_SIZE, engine
 from storage.partitions import DAY
 
 if TYPE_CHECKING:
@@ -51,15 +52,15 @@ WHERE received_at > $1 AND max_timestamp >= $2 AND max_timestamp < $3
 """
 STATISTICS = "SELECT 1 FROM pg_statistic_ext WHERE stxname = $1 AND stxrelid = to_regclass($2)"
 STATE = f"""
-SELECT c.relname, pg_relation_size(c.oid),
+SELECT c.relname, {{0}}(c.oid),
     coalesce(sum(pg_relation_size(x.oid)), 0)::bigint,
     coalesce(bool_or(x.relname = c.relname || '_text'), false),
     count(x.oid) FILTER (WHERE x.relname <> c.relname || '_text')
 FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
 LEFT JOIN (pg_index i JOIN pg_class x ON x.oid = i.indexrelid)
-    ON i.indrelid = c.oid AND i.indisvalid AND x.relname ~ (c.relname || '_text(_[0-9]{{2}})?$')
+    ON i.indrelid = c.oid AND i.indisvalid AND x.relname ~ (c.relname || '_text(_[0-9]{{{{2}}}})?$')
 WHERE h.inhparent IN (to_regclass('{TABLE}_days'), to_regclass('{TABLE}'))
-    AND c.relname ~ '^{TABLE}_[0-9]{{8}}$'
+    AND c.relname ~ '^{TABLE}_[0-9]{{{{8}}}}$'
 GROUP BY c.relname, c.oid ORDER BY c.relname DESC
 """
 
@@ -122,7 +123,8 @@ class Sealer:
         valid: dict[str, bool] = {row[0]: row[1] for row in indexes}
         if valid.get(whole):
             return await _leave(connection, leaf, valid)
-        size = await connection.fetchval("SELECT pg_relation_size(to_regclass($1))", leaf)
+        measured = ROWS_SIZE[await engine(connection)]
+        size = await connection.fetchval(f"SELECT {measured}(to_regclass($1))", leaf)
         if size is None:  # who deletes has dropped it meanwhile
             return []
         over = start + DAY + DAY_SETTLED <= now
@@ -149,7 +151,7 @@ async def _leave(connection: Connection, leaf: str, valid: dict[str, bool]) -> l
     whole = f"{leaf}_text"
     parts = sorted(valid.keys() - {whole})
     for part in parts:
-        await connection.execute(f"DROP INDEX CONCURRENTLY {part}")
+        await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {part}")
     if await connection.fetchval(STATISTICS, whole, leaf):
         await connection.execute(f"DROP STATISTICS {whole}")
     return [f"dropped index {part}" for part in parts]
@@ -164,7 +166,7 @@ async def _build(
     where: str = "",
 ) -> list[str]:
     if name in valid:  # somebody was cut short; such an index costs and is of no use
-        await connection.execute(f"DROP INDEX CONCURRENTLY {name}")
+        await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
     start = dt.datetime.now(dt.UTC)
     await connection.execute(
         f"CREATE INDEX CONCURRENTLY {name} ON {leaf} USING gin"
@@ -208,7 +210,8 @@ async def state(reader: Reader) -> TextIndex:
     """Tell which days have their index, newest first."""
     async with reader.reading() as connection:
         schema = await connection.fetchval(EXTENSION)
-        rows: list[Any] = await connection.fetch(STATE)
+        size = ROWS_SIZE[await engine(connection)]
+        rows: list[Any] = await connection.fetch(STATE.format(size))
     return TextIndex(
         available=schema is not None,
         days=[

@@ -9,8 +9,9 @@ import msgspec
 
 from storage import partitions
 from storage.deletion import Deleted, Sweep
-from storage.layout import SIZE, hypertable
+from storage.layout import SIZE, engine
 from storage.partitions import EARLIEST
+from storage.settlement import settled
 
 if TYPE_CHECKING:
     from storage.retention import Policy
@@ -92,6 +93,8 @@ async def surveyed(
     partition = named(day)
     number, arguments = policy.numbered(now)
     snapshot = await connection.fetchval("SELECT pg_current_snapshot()::text")
+    if await engine(connection) == "citus":
+        snapshot = await settled(connection, snapshot)
     rows = await connection.fetch(
         f"SELECT number, count(*) FROM (SELECT {number} AS number FROM {partition}"
         f" WHERE {_within(day)}) numbered GROUP BY 1",
@@ -110,7 +113,7 @@ async def surveyed(
 
 async def size(connection: Any, partition: str) -> int:
     """Give the bytes that *partition* takes, with its indexes."""
-    number: int = await connection.fetchval(SIZE[await hypertable(connection)], partition)
+    number: int = await connection.fetchval(SIZE[await engine(connection)], partition)
     return number
 
 

@@ -7,19 +7,17 @@ already is left as it is. `storage.conversion` makes a hypertable of a plain tab
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from migrations import reader
-from storage import database, migrate
 from storage.conversion import HELP, convert
-from storage.errors import Unsuitable, translated
-from storage.layout import hypertable
+from storage.engines import alone
+from storage.errors import Unsuitable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
 OLDEST_VERSION = (2, 24)  # before it the hashes of bloom filters were others
 
@@ -141,48 +139,12 @@ async def prepare(dsn: str, *, compress_after: int, told: Callable[[str], object
         Unsuitable: the server has no TimescaleDB that will do.
         Unavailable: the database is away; the same call goes on from where it was.
     """
-    async with _alone(dsn) as connection:
+    async with alone(dsn) as connection:
         await _extend(connection)
         await connection.execute(FUNCTIONS)
         await connection.execute(reader.readable("roll_up_deleted"))
         await convert(connection, told)
         await _compress(connection, compress_after, told)
-
-
-async def check(dsn: str, *, wanted: bool) -> None:
-    """
-    Return if ``log_entries`` is a hypertable just where one is *wanted*.
-
-    Raises:
-        Unsuitable: it is not.
-        Unavailable: the database is away.
-    """
-    with translated():
-        connection = await asyncpg.connect(dsn, timeout=database.CONNECT_TIMEOUT)
-        try:
-            found = await hypertable(connection)
-        finally:
-            await connection.close(timeout=database.CLOSE_TIMEOUT)
-    if found and not wanted:
-        raise Unsuitable(f"log_entries is a hypertable, so the engine is timescaledb; {HELP}")
-    if wanted and not found:
-        raise Unsuitable(
-            f"log_entries is no hypertable: run `pixsim-collector migrate upgrade`; {HELP}"
-        )
-
-
-@asynccontextmanager
-async def _alone(dsn: str) -> AsyncIterator[Any]:
-    """Hold a connection and the lock of who migrates."""
-    with translated():
-        connection = await asyncpg.connect(
-            dsn, timeout=database.CONNECT_TIMEOUT, server_settings=database.SETTINGS
-        )
-        try:
-            await connection.fetchval("SELECT pg_advisory_lock($1)", migrate.LOCK)
-            yield connection
-        finally:
-            await connection.close(timeout=database.CLOSE_TIMEOUT)
 
 
 async def _extend(connection: Any) -> None:

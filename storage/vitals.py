@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from storage.errors import translated
-from storage.layout import TOTAL_SIZE, WHOLE, hypertable
+from storage.layout import TOTAL_SIZE, WHOLE, engine
 
 if TYPE_CHECKING:
     import asyncpg
@@ -20,7 +20,7 @@ TIMEOUT = 10.0  # seconds for all of it
 DAY = dt.timedelta(days=1)
 # Rows of days that have no partition: there should be none but those of odd times.
 STRAY = """
-SELECT count(*) FROM (SELECT FROM log_entries_default WHERE timestamp >= $1 AND timestamp < $2
+SELECT count(*) FROM (SELECT 1 FROM log_entries_default WHERE timestamp >= $1 AND timestamp < $2
     LIMIT 100000) stray
 """
 NEWEST = "SELECT max(received_at) FROM ledger"
@@ -92,7 +92,7 @@ async def parts(reader: Reader) -> list[Part]:
 
 async def _looked(connection: Any, now: dt.datetime) -> Vitals:
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    chunked = await hypertable(connection)
+    kept_by = await engine(connection)
     size, connections, most = await connection.fetchrow(SERVER)
     partitions, later = await connection.fetchrow(DAYS, today)
     days = (today + n * DAY for n in itertools.count(1))
@@ -100,10 +100,10 @@ async def _looked(connection: Any, now: dt.datetime) -> Vitals:
     recent = (today - 7 * DAY, today + DAY)
     return Vitals(
         database_bytes=size,
-        records_bytes=await connection.fetchval(TOTAL_SIZE[chunked]),
+        records_bytes=await connection.fetchval(TOTAL_SIZE[kept_by]),
         partitions=partitions,
         days_ahead=sum(1 for _ in ahead),
-        stray=None if chunked else await connection.fetchval(STRAY, *recent),
+        stray=None if kept_by == "timescaledb" else await connection.fetchval(STRAY, *recent),
         newest=await connection.fetchval(NEWEST),
         uncounted=await connection.fetchval(UNCOUNTED),
         connections=connections,

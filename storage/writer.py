@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from storage import ledger
-from storage.copying import TABLE, copy, copy_good, intern
+from storage.copying import TABLE, copier, copy, intern
 from storage.database import limited
 from storage.errors import (
     Faulty,
@@ -31,7 +31,7 @@ from storage.errors import (
     translated,
 )
 from storage.ids import Ids
-from storage.layout import PAST_LEDGER, hypertable
+from storage.layout import COPYING, Engine, engine
 from storage.records import Batch, LogRecord, Outcome, Resource, Scope
 from storage.repeats import Keys, Repeated, refusals, seen_before
 
@@ -85,7 +85,7 @@ class LogWriter:
         self._ids = Ids(pool)
         self._known: set[int] = set()
         self._failing = False
-        self._hypertable: bool | None = None  # None: unknown
+        self._engine: Engine | None = None  # None: unknown
 
     async def submit(self, batch: Batch) -> Outcome:
         """
@@ -222,7 +222,7 @@ class LogWriter:
     def _tell(self, failure: StorageError | None) -> None:
         """Log when commits begin to fail, and when they succeed again."""
         if failure is not None:
-            self._hypertable = None  # perhaps it has become one
+            self._engine = None  # perhaps it has become another
         if failure is not None and not self._failing:
             log.error("commits_fail", error=str(failure), exc_info=failure.__cause__)
         elif failure is None and self._failing:
@@ -278,18 +278,19 @@ class LogWriter:
         fresh = self._unknown(batches)
         with translated(), seen_before():
             # Another task's failure may make it unknown at any moment.
-            if (chunked := self._hypertable) is None:
-                chunked = self._hypertable = await hypertable(connection)
-            if straight and self._config.straight and not chunked and not any(fresh):
+            if (kept_by := self._engine) is None:
+                kept_by = self._engine = await engine(connection)
+            plain = kept_by == "postgres"  # of the others no COPY takes statements behind it
+            if straight and self._config.straight and plain and not any(fresh):
                 attempt.uncertain = True
-                await copy(connection, TABLE[chunked], records, ledger.entry(batches, {}, keys))
+                await copy(connection, TABLE[kept_by], records, ledger.entry(batches, {}, keys))
                 return
             async with connection.transaction():
-                if chunked:
-                    await connection.execute(f"SET LOCAL {PAST_LEDGER}")
+                if setting := COPYING[kept_by]:
+                    await connection.execute(setting)
                 await intern(connection, *fresh)
-                copying = copy if straight else copy_good
-                bad = await copying(connection, TABLE[chunked], records)
+                copying = copier(kept_by, straight=straight)
+                bad = await copying(connection, TABLE[kept_by], records)
                 attempt.refused = {places[place]: reason for place, reason in bad.items()}
                 await connection.execute(ledger.entry(batches, attempt.refused, keys))
                 attempt.uncertain = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storage import copying, writer
-from storage.layout import hypertable
+from storage.layout import engine
 from tests.builders import batch
 
 
@@ -16,4 +16,4 @@ async def store(pool, *records, **fields):
 
 async def filled(pool):
     """Give the name of the table that the collector's rows are put into."""
-    return copying.TABLE[await hypertable(pool)]
+    return copying.TABLE[await engine(pool)]

@@ -16,6 +16,7 @@ from collector.sections import Bytes, Count, Seconds, Section
 
 EMBEDDED = "embedded"
 Days = Annotated[int, msgspec.Meta(ge=0, le=36_500, description="days")]
+Shards = Annotated[int, msgspec.Meta(ge=1, le=1_024)]
 
 
 class Spool(Section, frozen=True, kw_only=True):
@@ -37,8 +38,9 @@ class Postgres(Section, frozen=True, kw_only=True):
     # The server itself, where `dsn` leads to a pooler that lends a connection for a transaction.
     direct_dsn: Server = ""
     data_folder: str = "data/postgres"  # of the embedded server, from the working directory
-    engine: Literal["postgres", "timescaledb"] = "postgres"
+    engine: Literal["postgres", "timescaledb", "citus"] = "postgres"
     compress_after: Days = 7  # of timescaledb: a day that is so old; 0 compresses none
+    shards: Shards = 16  # of citus: a day is divided into so many, when the table is distributed
     connections: Count = 2  # commits at once: one is encoded while others are on their way to disk
     commit_records: Count = 10_000  # no further request joins a commit that has as many
     commit_timeout: Seconds = 10.0  # beyond it senders are told to try again

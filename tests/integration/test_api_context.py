@@ -157,10 +157,12 @@ async def test_a_cut_says_so(pool, monkeypatch):
     assert answer["older_cursor"]
 
 
-async def test_an_id_is_found_without_reading_all(pool):
+async def test_an_id_is_found_without_reading_all(pool, distributed):
     """
     A record is found by its id through an index, and not by a look at every record of a day.
     """
+    if distributed:
+        pytest.skip(reason="Citus' workers have the same indexes, and plans of their own")
     await partitions.maintain(pool, NOON.date(), ahead=1)
     for _ in range(5):
         ids = await store(pool, *(record(msg="x" * 500) for _ in range(2_000)))

@@ -27,7 +27,7 @@ from storage.entries import Entry
 from storage.reader import Reader
 from storage.search import EVERYTHING
 from tests.builders import NOON, record
-from tests.stored import store
+from tests.stored import filled, store
 
 LOGS = "/api/v1/logs"
 EXPORT = f"{LOGS}/export"
@@ -267,7 +267,7 @@ async def test_one_snapshot(pool, database):
     async with serving(database) as client, client.get(EXPORT) as response:
         first = await response.content.readline()
         await store(pool, record(msg="meanwhile"))
-        await pool.execute("DELETE FROM log_entries WHERE msg = '1999'")
+        await pool.execute(f"DELETE FROM {await filled(pool)} WHERE msg = '1999'")
         rest = await response.content.read()
     lines = [json.loads(line) for line in (first, *rest.splitlines())]
 

@@ -100,7 +100,9 @@ async def test_rows_of_another_server(pool, reader):
     Rows that a backup brought, with numbers of transactions beyond ours, are in every walk.
     """
     await store(pool, *(record(msg=str(n), timestamp=NOON + n * SECOND) for n in range(5)))
-    await pool.execute("UPDATE log_entries SET xid = '9000000000' WHERE msg IN ('0', '1')")
+    await pool.execute(
+        f"UPDATE {await filled(pool)} SET xid = '9000000000' WHERE msg IN ('0', '1')"
+    )
     walk = await walked(reader, await first(reader))
 
     assert [["4", "3", "2"], ["1", "0"]] == [messages(page) for page in walk]
@@ -151,16 +153,18 @@ async def test_emptied_walk(pool, reader):
     """
     await store(pool, *(record() for _ in range(6)))
     page = await first(reader)
-    await pool.execute("DELETE FROM log_entries")
+    await pool.execute(f"DELETE FROM {await filled(pool)}")
     then = await turned(reader, page.older)
 
     assert ([], None, None) == (then.entries, then.older, then.newer)
 
 
-async def test_depth_costs_nothing(pool, reader):
+async def test_depth_costs_nothing(pool, reader, distributed):
     """
     A page deep in a walk reads as few rows as the first one.
     """
+    if distributed:
+        pytest.skip(reason="Citus' workers have the same indexes, and plans of their own")
     await pool.execute(f"""
         INSERT INTO {await filled(pool)} (id, timestamp, level, service)
         SELECT n, '2025-11-13Z'::timestamptz + n / 3 * interval '2 s', 'info', 'api'

@@ -13,7 +13,7 @@ from storage.retention import Policy
 from storage.search import Equals
 from storage.stored import Interned
 from tests.builders import NOON, record
-from tests.stored import store
+from tests.stored import filled, store
 
 ACTOR = Actor("me@here", "a test")
 RESOURCE = Resource(id=7, attributes='{"host.name": "web-1"}')
@@ -120,7 +120,7 @@ async def test_by_hand(pool):
     """
     await store(pool, *(record(msg=msg) for msg in "abc"))
     await bury(pool, *"abc")
-    await pool.execute("DELETE FROM log_entries WHERE msg = 'b'")
+    await pool.execute(f"DELETE FROM {await filled(pool)} WHERE msg = 'b'")
     page = await dead_letters.page(pool, "archive", limit=9)
     orphan = next(each for each in page if each.entry is None)
 

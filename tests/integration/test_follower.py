@@ -17,7 +17,7 @@ from storage.positions import BEGINNING, Position, Snapshot
 from storage.records import Resource, Scope
 from storage.search import All, Compare, Contains, Equals, Severity
 from tests.builders import NOON, record
-from tests.stored import store
+from tests.stored import filled, store
 
 HOUR, SECOND = dt.timedelta(hours=1), dt.timedelta(seconds=1)
 PLENTY = {"records": 10_000, "bytes": 10**8}
@@ -440,10 +440,12 @@ async def test_rows_that_are_moved(follower, pool):
     assert list(map(str, range(20))) == [each.record.msg for each in first.rows] + second
 
 
-async def test_changed_rows_are_not_new(follower, pool):
+async def test_changed_rows_are_not_new(follower, pool, distributed):
     """
     A record that is changed after it was read doesn't come again, with another time neither.
     """
+    if distributed:
+        pytest.skip(reason="Citus changes no rows of a view")
     await store(pool, record(msg="a"), record(msg="b"))
     _, position = await walked(follower)
     await pool.execute("UPDATE log_entries SET msg = 'c', timestamp = timestamp - interval '1 h'")
@@ -459,9 +461,9 @@ async def test_deleted_rows_are_told_of(follower, pool):
     await store(pool, *(record(msg=str(n)) for n in range(3)))
     await store(pool, *(record(msg=f"large {n}") for n in range(30)))
     first = await follower.stored(BEGINNING, None, now=NOON, records=10, bytes=10**6)
-    await pool.execute("DELETE FROM log_entries WHERE msg IN ('large 5', 'large 29')")
+    await pool.execute(f"DELETE FROM {await filled(pool)} WHERE msg IN ('large 5', 'large 29')")
     await store(pool, record(msg="none"))
-    await pool.execute("DELETE FROM log_entries WHERE msg = 'none'")
+    await pool.execute(f"DELETE FROM {await filled(pool)} WHERE msg = 'none'")
     pieces = [piece async for piece in walk(follower, first.position, records=10)]
 
     assert 28 == sum(len(piece.rows) for piece in pieces)
@@ -492,11 +494,13 @@ async def test_what_the_ledger_has_forgotten_is_told_of(follower, pool):
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["by its position", "by the counts"])
-async def test_tables_of_another_server(follower, pool, known):
+async def test_tables_of_another_server(follower, pool, known, distributed):
     """
     After a backup is restored elsewhere a destination goes on: what all destinations had read
     doesn't come again, and all else does, old and new.
     """
+    if distributed:
+        pytest.skip(reason="a Citus cluster is restored as a whole, with its coordinator's numbers")
     await destinations.register(pool, "archive", BEGINNING)
     await destinations.register(pool, "other", BEGINNING)
     for msg in "abcd":

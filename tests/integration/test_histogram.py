@@ -17,7 +17,7 @@ from storage.errors import Unavailable
 from storage.reader import Reader
 from tests.builders import NOON, record
 from tests.searching import RESOURCES, SCOPES, ascii_lower, made, meets, records, searches
-from tests.stored import store
+from tests.stored import filled, store
 
 SECOND, MINUTE, HOUR, DAY = (dt.timedelta(seconds=n) for n in (1, 60, 3600, 86400))
 LEVELS = ["trace", "debug", "info", "warning", "error", "critical"]
@@ -101,7 +101,7 @@ def test_agreement(database, drawn, moved, questions, interval):
             connected(database, size=2, init=encoding.prepare) as writing,
             connected(database, size=1) as reading,
         ):
-            await writing.execute("DELETE FROM log_entries")
+            await writing.execute(f"DELETE FROM {await filled(writing)}")
             await store(writing, *rows[:9], resources=RESOURCES, scopes=SCOPES)
             await roll_ups.count(writing)
             await store(writing, *rows[9:], resources=RESOURCES, scopes=SCOPES)
@@ -145,10 +145,12 @@ async def _reader(pool):
     return Reader(pool)
 
 
-async def test_roll_ups_answer(pool, reader):
+async def test_roll_ups_answer(pool, reader, distributed):
     """
     Levels, services and times are answered from the roll-ups, in minutes; all else by a scan.
     """
+    if distributed:
+        pytest.skip(reason="with Citus nothing is rolled up, and all counts are of rows")
     await store(pool, record(service="a", extra={"k": 1}))
     await roll_ups.count(pool)
     few = s.All((s.Equals("service", ("a",)), s.Severity(None, 20), s.Last(HOUR)))

@@ -7,8 +7,10 @@ import datetime as dt
 import asyncpg
 
 from storage import filters, partitions, writer
+from storage.layout import NAMES
 from storage.search import All, AnyOf, Compare
 from tests.builders import NOON, batch, record
+from tests.stored import filled
 
 TODAY = NOON.date()
 
@@ -19,8 +21,12 @@ async def store(pool, *records):
 
 
 async def where(pool):
-    found = await pool.fetch("SELECT tableoid::regclass::text, msg FROM log_entries ORDER BY msg")
-    return [tuple(row) for row in found]
+    found = [
+        (name, row["msg"])
+        for (name,) in await pool.fetch(NAMES)
+        for row in await pool.fetch(f"SELECT msg FROM {name}")
+    ]
+    return sorted(found, key=lambda each: each[1])
 
 
 async def test_days_are_made_ahead(pool):
@@ -83,7 +89,8 @@ async def test_indexes_are_on_every_partition(pool):
     await partitions.maintain(pool, TODAY, ahead=0)
     counts = await pool.fetch(
         "SELECT count(*) FROM pg_indexes WHERE tablename IN"
-        " ('log_entries', 'log_entries_default', 'log_entries_20251113') GROUP BY tablename"
+        " ($1, 'log_entries_default', 'log_entries_20251113') GROUP BY tablename",
+        await filled(pool),
     )
 
     assert len(counts) == 3

@@ -67,10 +67,12 @@ SEARCHES = {
 }
 
 
-async def test_sealed_days_are_not_scanned(pool, sealer):
+async def test_sealed_days_are_not_scanned(pool, sealer, distributed):
     """
     A search for text goes by the index through each day that is over, asked of the whole table.
     """
+    if distributed:
+        pytest.skip(reason="Citus' workers have the same indexes, and plans of their own")
     await store(pool, *noise(3_000), *noise(3_000, timestamp=NOON - dt.timedelta(days=1)))
     await sealer.seal(LATER)
     plans = {name: await explained(pool, search) for name, search in SEARCHES.items()}
@@ -216,10 +218,12 @@ async def test_a_day_that_is_dropped_meanwhile(pool, sealer, monkeypatch):
     assert [] == await sealer.seal(LATER)
 
 
-async def test_an_index_left_half_built_is_built_anew(pool, sealer):
+async def test_an_index_left_half_built_is_built_anew(pool, sealer, distributed):
     """
     An index whose building was cut short costs and helps nobody, so it is made again.
     """
+    if distributed:
+        pytest.skip(reason="Citus lets no index be unique that lacks the id, to fail halfway")
     await store(pool, record(), record())
     with pytest.raises(asyncpg.UniqueViolationError):
         await pool.execute(f"CREATE UNIQUE INDEX CONCURRENTLY {DAY}_text ON {DAY} (service)")

@@ -13,7 +13,7 @@ from storage import encoding, filters
 from storage.database import connected
 from tests.builders import NOON
 from tests.searching import RESOURCES, SCOPES, made, meets, records, searches
-from tests.stored import store
+from tests.stored import filled, store
 from tests.unit.collector.test_search_properties import soup
 
 SETTINGS = settings(
@@ -48,7 +48,7 @@ def test_agreement(database, drawn, asked):
             connected(database, size=2, init=encoding.prepare) as writing,
             connected(database, size=1) as reading,
         ):
-            await writing.execute("DELETE FROM log_entries")
+            await writing.execute(f"DELETE FROM {await filled(writing)}")
             await store(writing, *rows, resources=RESOURCES, scopes=SCOPES)
             return [await found(reading, search) for search in asked]
 

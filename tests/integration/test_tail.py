@@ -145,6 +145,14 @@ async def test_records_come_as_they_are_stored(pool, service):
     assert ("", asked) == (name, entry)
 
 
+@pytest.fixture(name="quick")
+def _quick(distributed):
+    """Records on one server, which has read them before it is cut off."""
+    if distributed:
+        pytest.skip(reason="on few cores three servers take longer to read than this waits")
+
+
+@pytest.mark.usefixtures("quick")
 async def test_a_connection_that_is_cut_is_gone_on_with(pool, service, monkeypatch):
     """
     Whoever connects again with the last id it has seen gets each record once, wherever it was

@@ -18,6 +18,7 @@ from storage import (
     counts,
     database,
     encoding,
+    engines,
     filters,
     migrate,
     pages,
@@ -233,20 +234,20 @@ async def test_what_would_stay_with_the_old_table(plain, made, name):
     with pytest.raises(Unsuitable, match=name):
         await convert(plain)
 
-    await timescale.check(plain, wanted=False)
+    await engines.check(plain, wanted="postgres")
 
 
 async def test_engine_and_tables_must_agree(plain):
     """
     A plain table is no engine timescaledb, and a hypertable no engine postgres.
     """
-    await timescale.check(plain, wanted=False)
+    await engines.check(plain, wanted="postgres")
     with pytest.raises(Unsuitable, match="migrate upgrade"):
-        await timescale.check(plain, wanted=True)
+        await engines.check(plain, wanted="timescaledb")
     await convert(plain)
-    await timescale.check(plain, wanted=True)
+    await engines.check(plain, wanted="timescaledb")
     with pytest.raises(Unsuitable, match="is a hypertable"):
-        await timescale.check(plain, wanted=False)
+        await engines.check(plain, wanted="postgres")
 
 
 async def test_a_server_without_it(empty_database, hypertable):

@@ -85,10 +85,12 @@ def test_an_id_goes_by_its_index(many, query):
     assert [] == entries_scanned(many, query)
 
 
-def test_what_an_id_would_cost_without_its_index(many):
+def test_what_an_id_would_cost_without_its_index(many, distributed):
     """
     The test above would see a scan: a condition on no indexed column is one of every day.
     """
+    if distributed:
+        pytest.skip(reason="Citus' workers have the same indexes, and plans of their own")
     found = entries_scanned(many, "SELECT * FROM jobs_seen WHERE last_stage = 'x'")
 
     assert {f"log_entries_{day:%Y%m%d}" for day in DAYS} <= set(found)
