@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
+import requests
 
 from tests import postgres
 from tests.e2e.conftest import starting
@@ -72,7 +73,8 @@ def fuzz(seconds, seed, findings, folder):
         beside = subprocess.Popen(decoders, stdout=output, stderr=output)
         stack.callback(beside.kill)
         parts = [Senders(collector, findings), Asker(collector, findings)]
-        sizes = [memory(collector)]
+        requests.get(f"{collector.native}/api/v1/logs/export?format=parquet", timeout=60)
+        sizes = [memory(collector)]  # with the library of Parquet, which it loads when asked
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             for part in parts:
