@@ -52,5 +52,5 @@ export function widthOf({ name, width }, range) {
   if (name === "msg") return null;
   const days = name === "timestamp" && !(/^\d+[smh]$/.test(range.last ?? "") && range.last !== "24h");
   const usual = (WIDTHS[name] ?? OTHER_WIDTH) + (days ? 42 : 0);
-  return innerWidth < NARROW && usual > WIDTHS.timestamp ? usual * 0.65 : usual;
+  return innerWidth < NARROW && usual > WIDTHS.timestamp ? usual * 0.68 : usual;
 }

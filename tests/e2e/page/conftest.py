@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 import requests
-from playwright.async_api import async_playwright
+from playwright.async_api import async_playwright, expect
 
 from tests import postgres
 from tests.e2e.conftest import starting
 
 CHROMIUM = shutil.which("chromium")
 SESSION = {"scope": "session", "loop_scope": "session"}
+USUAL = {"viewport": {"width": 1280, "height": 800}, "timezone_id": "Europe/Berlin"}
 RECORDS = 3_000
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -184,28 +185,37 @@ class Visit:
         return self.page
 
     async def settled(self):
-        """Wait until nothing is asked any more."""
-        await self.page.wait_for_load_state("networkidle")
+        """Wait until all that was asked is answered."""
+        await expect(self.page.locator("[aria-busy=true]")).to_have_count(0)
+
+    async def close(self):
+        """Leave nothing for those who come after."""
+        if self.page.url.startswith(self.site.native):
+            await self.page.evaluate("localStorage.clear()")
+        await self.page.context.clear_cookies()
+        await self.page.close()
+
+
+@pytest_asyncio.fixture(name="usual", **SESSION)
+async def _usual(browser):
+    """What visits without settings of their own share: the page's files, which never change."""
+    context = await browser.new_context(**USUAL)
+    yield context
+    await context.close()
 
 
 @pytest_asyncio.fixture(name="visiting", loop_scope="session")
-async def _visiting(browser, site):
+async def _visiting(browser, usual, site):
     """A block with a `Visit` of a browser that knows nothing of others; it has no complaints."""
 
     @asynccontextmanager
     async def visiting(**settings):
-        context = await browser.new_context(
-            **{
-                "viewport": {"width": 1280, "height": 800},
-                "timezone_id": "Europe/Berlin",
-                **settings,
-            }
-        )
+        context = await browser.new_context(**USUAL | settings) if settings else usual
         visit = Visit(await context.new_page(), site)
         try:
             yield visit
         finally:
-            await context.close()
+            await (context.close() if settings else visit.close())
         assert [] == visit.complaints
         assert [] == visit.foreign
 
