@@ -48,6 +48,7 @@ def varint(number: int) -> bytes:
 SHORT = 1024  # bytes
 _LENGTHS = [varint(size) for size in range(SHORT)]
 _PAIR = [b"\x32" + size for size in _LENGTHS]  # a record's attribute
+_RECORD = [b"\x12" + size for size in _LENGTHS]
 _STRING = [varint(1 + len(size) + n) + b"\x0a" + size for n, size in enumerate(_LENGTHS)]
 _INTEGER = [varint(1 + len(number)) + b"\x18" + number for number in _LENGTHS]  # the number
 _names: dict[str, bytes] = {}
@@ -111,8 +112,11 @@ def _resource_logs(resource: Resource | None, scopes: Scopes) -> bytes:
 
 def _scope_logs(scope: Scope | None, records: Sequence[bytes]) -> bytes:
     url = scope.schema_url if scope else ""
-    parts = [b"\x12" + sized(each) for each in records]
-    return _message(0x12, [_origin(scope), *parts, _text(0x1A, url)])
+    parts = [_origin(scope)]
+    for each in records:
+        size = len(each)
+        parts += (_RECORD[size] if size < SHORT else b"\x12" + varint(size), each)
+    return _message(0x12, [*parts, _text(0x1A, url)])
 
 
 def _origin(origin: Resource | Scope | None) -> bytes:
