@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from collector.secrets import without_password
 from storage import citus, database, engines, migrate, pooler, restriction, timescale
-from storage.errors import Unsuitable
+from storage.errors import Unavailable, Unsuitable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from collector.exporters.postgres import Postgres
 
@@ -54,16 +56,31 @@ async def reach(postgres: Postgres, dsn: str) -> None:
         Unsuitable: they don't, or it leads elsewhere.
         Unavailable: the database is away, or the pooler.
     """
-    if await pooler.lends(dsn):  # the locks of who migrates would be lost, or left behind
+    with _at(dsn):
+        lends = await pooler.lends(dsn)
+    if lends:  # the locks of who migrates would be lost, or left behind
         raise Unsuitable(
             "a pooler lends its connections for a transaction at a time: exporters.postgres.dsn may"
             f" lead to one where direct_dsn leads to the server itself; {HELP}"
         )
-    if postgres.pooler and not await pooler.same(dsn, postgres.pooler):
+    if not postgres.pooler:
+        return
+    with _at(postgres.pooler):
+        same = await pooler.same(dsn, postgres.pooler)
+    if not same:
         raise Unsuitable(
             "exporters.postgres.dsn leads to other tables than direct_dsn: both are to lead to one"
             f" database, with the same search_path; {HELP}"
         )
+
+
+@contextmanager
+def _at(dsn: str) -> Iterator[None]:
+    """Say where a database is that cannot be reached inside the block."""
+    try:
+        yield
+    except Unavailable as exc:
+        raise Unavailable(f"{without_password(dsn)}: {exc}") from exc
 
 
 async def _renew(dsn: str, told: Callable[[str], object]) -> None:

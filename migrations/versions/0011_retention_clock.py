@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from migrations import reader
+
 revision = "0011"
 down_revision = "0010"
 
@@ -25,8 +27,9 @@ COMMENT ON COLUMN retention_clock.jumped_at IS
 
 
 def upgrade() -> None:
-    """Make the table; only the collector itself reads it."""
+    """Make the table."""
     op.execute(TABLE)
+    op.execute(reader.readable("retention_clock"))
 
 
 def downgrade() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -42,17 +42,14 @@ def small_disk(megabytes):
 def full(folder):
     """Inside the block there is no room left in *folder*."""
     ballast = folder / "ballast"
-    with ballast.open("wb") as file:
+    with suppress(OSError), ballast.open("wb") as file:
         while True:
-            try:
-                file.write(bytes(65_536))
-                file.flush()
-            except OSError:
-                break
+            file.write(bytes(65_536))
+            file.flush()
     try:
         yield
     finally:
-        ballast.unlink()
+        ballast.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -61,7 +61,10 @@ def is_wrong(schema, value):
     """Whether the document forbids *value*, which is sent as text like all parameters."""
     words = {None: "null", True: "true", False: "false"}
     text = words[value] if value is None or isinstance(value, bool) else str(value)
-    return not any(jsonschema_rs.is_valid(schema, each) for each in (value, text, [text]))
+    return not any(
+        jsonschema_rs.is_valid(schema, each, validate_formats=True)
+        for each in (value, text, [text])
+    )
 
 
 def answered(case, collector):

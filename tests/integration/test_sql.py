@@ -79,7 +79,8 @@ async def test_roles(pool, text):
                 "SELECT bool_and(has_table_privilege('pixsim_reader', oid, 'SELECT')) FROM pg_class"
                 " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')"
                 " AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = pg_class.oid) AND relname"
-                " NOT IN ('access_keys', 'jobs', 'roll_up_deleted', 'pixsim_collector_alembic_version')"
+                " NOT IN ('access_keys', 'sessions_ended', 'jobs', 'roll_up_deleted',"
+                " 'pixsim_collector_alembic_version')"
             )
         finally:
             await transaction.rollback()

@@ -59,15 +59,16 @@ export function SearchBox({ q, mistake, onSearch, focus }) {
     const whole = kind === "value" || kind === "keyword" || suggestion.endsWith(":*");
     const put = whole ? `${suggestion} ` : suggestion;
     const next = text.slice(0, offered.from) + put + text.slice(offered.to).trimStart();
+    const at = offered.from + put.length;
+    // At once, or the cursor would move while somebody types on.
+    const field = input.current;
+    field.value = next;
+    field.focus();
+    field.setSelectionRange(at, at);
+    field.scrollLeft = field.scrollWidth;
     setText(next);
     choose(-1);
-    const at = offered.from + put.length;
-    requestAnimationFrame(() => {
-      input.current.focus();
-      input.current.setSelectionRange(at, at);
-      input.current.scrollLeft = input.current.scrollWidth;
-      suggest();
-    });
+    suggest();
   }
 
   function search(wanted) {

@@ -165,6 +165,7 @@ def test_migrate(run, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "postgresql://db/logs")
     upgraded = []
     monkeypatch.setattr(migrate, "upgrade", upgraded.append)
+    monkeypatch.setattr(engine, "reach", lambda postgres, dsn: asyncio.sleep(0))
     monkeypatch.setattr(engine, "_renew", lambda dsn, told: asyncio.sleep(0))
     monkeypatch.setattr(migrate, "current", lambda dsn: "0001" if dsn in upgraded else None)
 
