@@ -65,7 +65,7 @@ async def ceiling(it, rows=200_000, batch=10_000):
     before = cpu(it.postmaster)
     for part in pieces:
         await connection.copy_to_table(
-            TABLE[False], source=io.BytesIO(part), columns=COLUMNS, format="binary"
+            TABLE["postgres"], source=io.BytesIO(part), columns=COLUMNS, format="binary"
         )
     seconds = time.perf_counter() - start
     used = cpu(it.postmaster) - before

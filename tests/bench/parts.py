@@ -55,9 +55,9 @@ async def copying(dsn, rows):
     await encoding.prepare(connection)
     for number, row in enumerate(rows):
         row.id = number
-    await copy(connection, TABLE[False], rows[:100])
+    await copy(connection, TABLE["postgres"], rows[:100])
     start = time.process_time()
-    await copy(connection, TABLE[False], rows)
+    await copy(connection, TABLE["postgres"], rows)
     used = time.process_time() - start
     await connection.close()
     return used / len(rows) * 1e6
