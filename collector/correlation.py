@@ -179,11 +179,12 @@ class Columns:
     """`Correlation`, made ready for many records."""
 
     def __init__(self, config: Correlation) -> None:
-        # Attributes and their names, by how a decoder found them encoded; see `remember`.
-        self._missed = 0  # since the last change of generations
+        # Attributes by how a decoder found them encoded; see `remember` and `forget`.
+        self._missed = 0  # since `seen` was new
         self.seen: dict[bytes, Attribute] = {}
         self.seen_before: dict[bytes, Attribute] = {}
-        self.names_seen: dict[bytes, Name] = {}
+        # Likewise names with the length of a value; and the kind of that, and the whole length.
+        self.names_seen: dict[bytes, tuple[Name, int, int]] = {}
         self._of_columns: dict[str, Name] = {}
         for column, names in config.merged().items():
             read, exact = _BY_TYPE[LogRecord.__annotations__[column]]
@@ -217,19 +218,25 @@ class Columns:
         """
         Put *attribute* in `seen`, for when the same bytes come again.
 
-        Now and then that becomes `seen_before`, so that what is seen again stays, while what
-        came once goes by. A name whose values are ever new, such as an id of requests, has
-        only some of them remembered, for they cost more than they save.
+        A name whose values are ever new, such as an id of requests, has only some of them
+        remembered, for they cost more than they save.
         """
         self._missed += 1
+        if name.remembered < MOST_OF_A_NAME:
+            name.remembered += 1
+            self.seen[encoded] = attribute
+
+    def forget(self) -> None:
+        """
+        Make `seen` become `seen_before` now and then: to be called before each request.
+
+        So what is seen again stays, while what came once goes by.
+        """
         if self._missed > MOST_MISSED:
             self._missed = 0
             self.seen_before, self.seen = self.seen, {}
             for each in self._names.values():
                 each.remembered = 0
-        if name.remembered < MOST_OF_A_NAME:
-            name.remembered += 1
-            self.seen[encoded] = attribute
 
     def fill(self, row: LogRecord, attributes: dict[str, object]) -> None:
         """Set the columns of *row* that *attributes* fill, whatever stood there before."""

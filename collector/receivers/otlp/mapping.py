@@ -140,6 +140,7 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             BadRequest: it can't be read.
         """
+        self.columns.forget()
         # No record of a small request can be too large.
         for group in decoder.groups(body, at_once=len(body) <= self.max_record_size):
             if group.refused is None:
@@ -155,22 +156,23 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
             return
         changes_of_all = group.resource.changes | group.scope.changes
         changes: set[str] = set()
+        read, rows, columns = group.read, found.records, self.columns
         for place, raw in enumerate(group.records):
             if place % SLICE == SLICE - 1:
                 yield
             try:
-                if not group.read:
+                if not read:
                     raw = bytes(raw)  # noqa: PLW2901  of JSON it is a view of the whole body
                     if len(raw) > self.max_record_size:
                         problem = f"{len(raw)} bytes, the most is {self.max_record_size}"
                         raise Refused(problem, reason=TOO_LARGE)
-                row = decoder.record(raw, shared, self.columns, now, changes)
+                row = decoder.record(raw, shared, columns, now, changes)
             except (Refused, values.TooDeep) as exc:
                 refused = exc if isinstance(exc, Refused) else Refused(str(exc), reason=TOO_DEEP)
                 found.refuse(refused.within(f"{group.path}.logRecords[{place}]"))
                 changes.clear()
                 continue
-            found.records.append(row)
+            rows.append(row)
             if changes or changes_of_all:
                 found.changed.update(changes | changes_of_all)
                 changes.clear()

@@ -23,7 +23,7 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.resource.v1 import resource_pb2
 
 from collector import values
-from collector.correlation import MOST_OF_A_NAME, filled
+from collector.correlation import MOST_OF_A_NAME, Name, filled
 from collector.errors import BadRequest, Violation
 from collector.receivers.otlp import mapping
 from collector.receivers.otlp.mapping import Group, Origin
@@ -47,6 +47,7 @@ LONGEST_VARINT = 10  # bytes, which a negative number has
 _double = struct.Struct("<d")
 MOST_HEADS = 10_000  # names with the length and the kind of a value
 LONGEST_SEEN = 200  # bytes of an attribute that is looked up the next time
+UNKNOWN = (Name(""), 0, -1)  # the name of an attribute
 MOST_ORIGINS, LONGEST_ORIGIN = 1_000, 4_096  # and of resources and scopes
 
 
@@ -170,9 +171,9 @@ def record(raw: Any, shared: Shared, columns: Columns, now: int, changes: set[st
     except DecodeError as exc:
         raise Refused(str(exc)) from exc
     row = filled(shared, attributes)
-    row.severity_number = message.severity_number
-    row.level = values.text(message.severity_text, changes)
-    if not row.severity_number or not row.level:
+    row.severity_number = number = message.severity_number
+    row.level = level = values.text(message.severity_text, changes)
+    if not number or not level:
         mapping.derive_severity(row)
     mapping.set_times(row, message.time_unix_nano, message.observed_time_unix_nano, now)
     if string := message.body.string_value:
@@ -207,13 +208,12 @@ def _attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:
     """
     size = len(raw)
     start = 5 + raw[1] if size > 1 else 0  # of what follows the tag of the value's one field
-    known = columns.names_seen.get(raw[:start])
-    if known is None or not start < size < LENGTH_OF_ONE_BYTE or raw[start - 2] != size - start + 1:
+    name, kind, whole = columns.names_seen.get(raw[:start], UNKNOWN)
+    if size != whole:
         return _any_attribute(raw, columns, changes)
-    if known.remembered < MOST_OF_A_NAME and (attribute := columns.seen_before.get(raw)):
-        columns.remember(raw, known, attribute)
+    if name.remembered < MOST_OF_A_NAME and (attribute := columns.seen_before.get(raw)):
+        columns.remember(raw, name, attribute)
         return attribute
-    kind = raw[start - 1]
     value: object
     if kind == STRING and raw[start] == size - start - 1 > 0:
         try:
@@ -230,8 +230,8 @@ def _attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:
         value = values.double(_double.unpack_from(raw, start)[0])
     else:
         return _any_attribute(raw, columns, changes)
-    attribute = known.exactly(value) if type(value) is known.exact else known.attribute(value)
-    columns.remember(raw, known, attribute)
+    attribute = name.exactly(value) if type(value) is name.exact else name.attribute(value)
+    columns.remember(raw, name, attribute)
     return attribute
 
 
@@ -267,5 +267,5 @@ def _any_attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute
         if start < size < LENGTH_OF_ONE_BYTE:  # so that there is all of a head
             head = base + bytes((VALUE, size - start + 1, raw[start - 1]))
             if base == bytes((KEY, len(base) - 2)) + pair.key and raw[:start] == head:
-                columns.names_seen[head] = name
+                columns.names_seen[head] = (name, raw[start - 1], size)
     return attribute
