@@ -16,7 +16,7 @@ import aiohttp
 import asyncpg
 
 from tests.bench import bodies, collector, load
-from tests.bench.ingest import CONNECTIONS, ceiling, cpu
+from tests.bench.ingest import CONNECTIONS, ceiling, cpu, taken
 from tests.e2e.conftest import free_port
 
 RECORDS = 200_000
@@ -48,8 +48,8 @@ class Sink(asyncio.Protocol):
                 head, data, self.got = self.got[:end].lower(), self.got[end + 4:], b""
                 self.left = int(head.split(b"content-length:")[1].split(b"\\r\\n")[0])
                 self.head = False
-            taken = min(len(data), self.left)
-            data, self.left = data[taken:], self.left - taken
+            part = min(len(data), self.left)
+            data, self.left = data[part:], self.left - part
             if not self.left:
                 self.head = True
                 self.transport.write(OK)
@@ -103,7 +103,7 @@ async def round_of(records, seed, exporters):
         seconds, _ = await load.run(url, prepared, len(prepared), CONNECTIONS)
         used = (cpu(it.process) - before) / records * 1e6
         if not exporters:
-            return records / seconds, used, (await ceiling(it))[0]
+            return records / seconds, used, (await ceiling(it, await taken(it)))[0]
         connection = await asyncpg.connect(it.dsn)
         said = f"{it.native}/api/v1/forwarders/otlphttp"
         async with aiohttp.ClientSession(raise_for_status=True) as session:

@@ -211,7 +211,7 @@ async def run(it, records):
             with running(peer) as its:
                 for size in SIZES:
                     await measure(peer, its, size, records)
-    copied, _ = await ingest.ceiling(it)
+    copied, _ = await ingest.ceiling(it, await ingest.taken(it))
     print(f"load {os.getloadavg()[0]:.1f}; bare COPY {copied:,.0f} logs/s")
     print(f"{'':34}{'a body':>7}{'logs/s':>10}{'of ours':>9}{'µs/log its':>12}{'client':>8}")
     for peer in everybody:
