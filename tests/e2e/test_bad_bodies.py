@@ -162,7 +162,7 @@ def test_everything_is_counted(shared, protocol):
 
 @every_protocol
 @settings(
-    max_examples=60,
+    max_examples=40,
     derandomize=True,
     deadline=None,
     database=None,

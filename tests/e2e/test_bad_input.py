@@ -15,7 +15,7 @@ from tests.e2e.protocols import NativeBatch, NativeSingle, OtlpJson, OtlpProtobu
 
 pytestmark = pytest.mark.usefixtures("still_well")
 some = settings(
-    max_examples=60,
+    max_examples=40,
     derandomize=True,
     deadline=None,
     database=None,

@@ -127,7 +127,7 @@ def test_long_query(shared):
 
 
 @settings(
-    max_examples=100,
+    max_examples=60,
     derandomize=True,
     deadline=None,
     database=None,

@@ -26,7 +26,7 @@ CONFIG = SchemathesisConfig.from_dict(
     {
         "generation": {
             "deterministic": True,
-            "max-examples": 12,
+            "max-examples": 7,
             "no-shrink": True,
             "allow-x00": False,
         },  # NUL is 422 in every parameter; see test_bad_input

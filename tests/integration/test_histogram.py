@@ -74,7 +74,7 @@ async def asking(reader, search=s.EVERYTHING, **options):
 
 
 @settings(
-    max_examples=15,
+    max_examples=10,
     derandomize=True,
     deadline=None,
     database=None,

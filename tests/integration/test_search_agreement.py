@@ -31,7 +31,7 @@ async def found(connection, search):
     return {row[0] for row in rows}
 
 
-@settings(SETTINGS, max_examples=20)
+@settings(SETTINGS, max_examples=12)
 @given(
     drawn=st.lists(records, min_size=10, max_size=20),
     asked=st.lists(searches, min_size=25, max_size=30),
@@ -57,7 +57,7 @@ def test_agreement(database, drawn, asked):
         assert {row.id for row in rows if meets(search, row, NOON)} == ids
 
 
-@settings(SETTINGS, max_examples=20)
+@settings(SETTINGS, max_examples=12)
 @given(texts=st.lists(soup | st.text(), min_size=20, max_size=40))
 def test_any_text_is_accepted(database, texts):
     """

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pixsim_otel import values
 from pixsim_otel.limits import ValueLimits
@@ -343,6 +343,7 @@ def is_plain(value):
     return type(value) in (bool, float, bytes, type(None))
 
 
+@settings(max_examples=40, deadline=None)
 @given(ANYTHING, st.dictionaries(st.text(st.characters()), ANYTHING))
 def test_anything(body, attributes):
     """
