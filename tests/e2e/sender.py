@@ -8,6 +8,8 @@ import time
 import psycopg
 import requests
 
+from tests.waiting import PATIENCE
+
 
 class Sender:
     """Posts numbered lines until told to stop; ``acknowledged`` are those answered with 200."""
@@ -28,7 +30,7 @@ class Sender:
                 number += 1
                 line = {"level": "INFO", "service": "sender", "attempt": number}
                 try:
-                    answer = session.post(self._url, json=line, timeout=5)
+                    answer = session.post(self._url, json=line, timeout=PATIENCE)
                 except requests.ConnectionError:
                     self.statuses.append("gone")
                     time.sleep(0.01)
