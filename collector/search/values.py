@@ -75,7 +75,8 @@ def identifier(text: str) -> int | str:
 
 def milliseconds(text: str) -> float | str:
     """Read a number; text that is none is itself."""
-    number = float(text) if _NUMBER.fullmatch(text.strip()) else math.inf
+    stripped = text.strip()
+    number = float(stripped) if _NUMBER.fullmatch(stripped) else math.inf
     return number if math.isfinite(number) else text
 
 

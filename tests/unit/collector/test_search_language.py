@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.search import Mistake, parse, written
+from collector.search import Mistake, parse, values, written
 from collector.search.times import PATTERN, span
 from storage.fields import COLUMNS
 from storage.search import (
@@ -221,3 +221,9 @@ def test_documented_examples():
 
     assert len(searches) > 20
     assert all(search == parse(written(search)) for search in searches)
+
+
+@pytest.mark.parametrize("text", ["0\x1c", " 0 ", "0\n"])
+def test_a_number_within_blanks(text):
+    """A duration is read whatever blanks are around it, those that float() doesn't know too."""
+    assert values.milliseconds(text) == 0
