@@ -17,25 +17,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
-
 from storage import expiry, partitions, roll_ups, sealing
 from storage.conversion import COMMENT, OTHERS, OWNER, VIEWS
-from storage.engines import HELP, alone
+from storage.engines import HELP, Extension, alone, extend
 from storage.errors import Unsuitable
 from storage.layout import engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-OLDEST_VERSION = (13, 0)
 LOCKS = (partitions.LOCK, roll_ups.LOCK, sealing.LOCK, expiry.LOCK)
 
-EXTENSION = """
-SELECT (SELECT extversion FROM pg_extension WHERE extname = 'citus') AS version,
-    EXISTS (SELECT FROM pg_available_extensions WHERE name = 'citus') AS installed,
-    current_setting('citus.shard_count', true) IS NOT NULL AS loaded
-"""
+EXTENSION = Extension(
+    engine="citus",
+    name="Citus",
+    preloaded="put citus first in",
+    setting="citus.shard_count",
+    extension="citus",
+    oldest=(13, 0),
+)
 NODES = """
 SELECT count(*) FILTER (WHERE shouldhaveshards) AS workers, bool_or(groupid = 0) AS coordinator
 FROM pg_dist_node WHERE isactive AND noderole = 'primary'
@@ -167,25 +167,8 @@ async def prepare(dsn: str, *, shards: int, told: Callable[[str], object]) -> No
 
 async def _extend(connection: Any) -> None:
     """Make the extension in this database, and see that it will do."""
-    found = await connection.fetchrow(EXTENSION)
+    await extend(connection, EXTENSION)
     help_ = HELP["citus"]
-    if not found["installed"]:
-        raise Unsuitable(f"the Postgres server has no Citus; {help_}")
-    if not found["loaded"]:
-        raise Unsuitable(
-            "the Postgres server doesn't load Citus: put citus first in its"
-            f" shared_preload_libraries and start it anew; {help_}"
-        )
-    if found["version"] is None:
-        try:
-            await connection.execute("CREATE EXTENSION citus")
-        except asyncpg.PostgresError as exc:
-            raise Unsuitable(f"no extension citus can be made: {exc}; {help_}") from exc
-        found = await connection.fetchrow(EXTENSION)
-    version: str = found["version"]
-    if tuple(map(int, version.replace("-", ".").split(".")[:2])) < OLDEST_VERSION:
-        oldest = ".".join(map(str, OLDEST_VERSION))
-        raise Unsuitable(f"Citus {version} is older than {oldest}; {help_}")
     nodes = await connection.fetchrow(NODES)
     if not nodes["coordinator"]:
         raise Unsuitable(

@@ -6,15 +6,14 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+import msgspec
 
 from storage import database, migrate
 from storage.errors import Unsuitable, translated
-from storage.layout import engine
+from storage.layout import Engine, engine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from storage.layout import Engine
 
 FOUND: dict[Engine, str] = {
     "postgres": "log_entries is a plain table",
@@ -26,6 +25,54 @@ HELP: dict[Engine, str] = {
     "timescaledb": "see docs/timescaledb.md",
     "citus": "see docs/citus.md",
 }
+
+
+EXTENSION = """
+SELECT (SELECT extversion FROM pg_extension WHERE extname = $1) AS version,
+    EXISTS (SELECT FROM pg_available_extensions WHERE name = $1) AS installed,
+    current_setting($2, true) IS NOT NULL AS loaded
+"""
+
+
+class Extension(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine needs of the server."""
+
+    engine: Engine
+    name: str  # as people write it
+    preloaded: str  # what to do in shared_preload_libraries
+    setting: str  # that there is where it is loaded
+    extension: str
+    oldest: tuple[int, int]
+
+
+async def extend(connection: Any, wanted: Extension) -> None:
+    """
+    Make the extension in this database.
+
+    Raises:
+        Unsuitable: the server doesn't have it, doesn't load it, or has one that is too old.
+    """
+    help_ = HELP[wanted.engine]
+    asked = (EXTENSION, wanted.extension, wanted.setting)
+    found = await connection.fetchrow(*asked)
+    if not found["installed"]:
+        raise Unsuitable(f"the Postgres server has no {wanted.name}; {help_}")
+    if not found["loaded"]:
+        raise Unsuitable(
+            f"the Postgres server doesn't load {wanted.name}: {wanted.preloaded} its"
+            f" shared_preload_libraries and start it anew; {help_}"
+        )
+    if found["version"] is None:
+        try:
+            await connection.execute(f"CREATE EXTENSION {wanted.extension}")
+        except asyncpg.PostgresError as exc:
+            problem = f"no extension {wanted.extension} can be made: {exc}; {help_}"
+            raise Unsuitable(problem) from exc
+        found = await connection.fetchrow(*asked)
+    version: str = found["version"]
+    if tuple(map(int, version.replace("-", ".").split(".")[:2])) < wanted.oldest:
+        oldest = ".".join(map(str, wanted.oldest))
+        raise Unsuitable(f"{wanted.name} {version} is older than {oldest}; {help_}")
 
 
 @asynccontextmanager

@@ -9,24 +9,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
-
 from migrations import reader
 from storage.conversion import HELP, convert
-from storage.engines import alone
+from storage.engines import Extension, alone, extend
 from storage.errors import Unsuitable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-OLDEST_VERSION = (2, 24)  # before it the hashes of bloom filters were others
 
 # Whether the library is loaded; only a superuser may read shared_preload_libraries.
-EXTENSION = """
-SELECT (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS version,
-    EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb') AS installed,
-    current_setting('timescaledb.disable_load', true) IS NOT NULL AS loaded
-"""
+EXTENSION = Extension(
+    engine="timescaledb",
+    name="TimescaleDB",
+    preloaded="add timescaledb to",
+    setting="timescaledb.disable_load",
+    extension="timescaledb",
+    oldest=(2, 24),  # before it the hashes of bloom filters were others
+)
 USABLE = """
 SELECT current_setting('timescaledb.license', true) = 'timescale' AS licensed,
     to_regprocedure('attach_chunk(regclass, regclass, jsonb)') IS NOT NULL AS visible
@@ -149,24 +149,7 @@ async def prepare(dsn: str, *, compress_after: int, told: Callable[[str], object
 
 async def _extend(connection: Any) -> None:
     """Make the extension in this database, and see that it will do."""
-    found = await connection.fetchrow(EXTENSION)
-    if not found["installed"]:
-        raise Unsuitable(f"the Postgres server has no TimescaleDB; {HELP}")
-    if not found["loaded"]:
-        raise Unsuitable(
-            "the Postgres server doesn't load TimescaleDB: add timescaledb to its"
-            f" shared_preload_libraries and start it anew; {HELP}"
-        )
-    if found["version"] is None:
-        try:
-            await connection.execute("CREATE EXTENSION timescaledb")
-        except asyncpg.PostgresError as exc:
-            raise Unsuitable(f"no extension timescaledb can be made: {exc}; {HELP}") from exc
-        found = await connection.fetchrow(EXTENSION)
-    version: str = found["version"]
-    if tuple(map(int, version.split(".")[:2])) < OLDEST_VERSION:
-        oldest = ".".join(map(str, OLDEST_VERSION))
-        raise Unsuitable(f"TimescaleDB {version} is older than {oldest}; {HELP}")
+    await extend(connection, EXTENSION)
     usable = await connection.fetchrow(USABLE)
     if not usable["licensed"]:
         raise Unsuitable(f"this TimescaleDB is the Apache edition, without columnstore; {HELP}")
