@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from types import SimpleNamespace
 
@@ -35,9 +36,17 @@ async def test_sign_in(browser, server, axe):
             context = await browser.new_context()
             site = SimpleNamespace(native=str(client._base_url).rstrip("/"))
             visit = Visit(await context.new_page(), site)
+            asked = asyncio.Event()  # the first records are asked for, and refused, before the view
+
+            async def later(route):
+                await asked.wait()
+                await route.continue_()
+
+            await visit.page.route("**/explorer/view.js", later)
             page = await visit.open(rows=False)
             field = page.get_by_role("textbox", name="key")
             await expect(field).to_be_focused()
+            asked.set()
             assert [] == await axe(page)
             await field.fill("pxc_wrong")
             await field.press("Enter")
