@@ -79,11 +79,11 @@ SELECT {statement.wanted}, last, number, place, xid, timestamptz_send(timestamp)
 FROM (
     SELECT *, lead(true) OVER walk IS NULL AS last, row_number() OVER walk AS place,
         row_number() OVER (PARTITION BY xid ORDER BY timestamp, id) AS number,
-        sum(CASE WHEN {statement.wanted} THEN {BYTES} END)
-            OVER (walk ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-    FROM (SELECT *, {statement.column} FROM {source} e) e
-    WINDOW walk AS (ORDER BY xid, timestamp, id)
+        sum(size) OVER walk - size AS before
+    FROM (SELECT *, CASE WHEN {statement.wanted} THEN {BYTES} ELSE 0 END AS size
+        FROM (SELECT *, {statement.column} FROM {source} e) e) e
+    WINDOW walk AS (ORDER BY xid, timestamp, id ROWS UNBOUNDED PRECEDING)
 ) e
-WHERE ({statement.wanted} OR last) AND (before IS NULL OR before < {where.bind(bytes)}::bigint)
+WHERE ({statement.wanted} OR last) AND before < {where.bind(bytes)}::bigint
 ORDER BY xid, timestamp, id
 """

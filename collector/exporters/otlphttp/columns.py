@@ -7,6 +7,7 @@ are as nearly all are. For the others there is the long way.
 
 from __future__ import annotations
 
+import datetime as dt
 import struct
 from functools import lru_cache
 from operator import itemgetter
@@ -16,7 +17,7 @@ import msgspec
 
 from collector.exporters.otlphttp import mapping, protobuf
 from collector.exporters.otlphttp.protobuf import SHORT, sized, varint
-from collector.forwarding.fields import nanoseconds
+from storage.positions import EPOCH
 from storage.records import COLUMNS, PROMOTABLE
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ _times_of = _of("timestamp", "timestamp_ns", "observed_timestamp", "observed_tim
 _contents = _of("severity_number", "level", "msg", "promoted", "extra", "otlp", "resource_id")
 _context = _of("flags", "trace_id", "span_id", "event_name")
 _times = struct.Struct("<BQBQ").pack
+_moment = struct.Struct(">q").unpack  # as timestamptz_send writes it
+_SINCE_1970 = (EPOCH - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
 _flags = struct.Struct("<BI").pack
 _double = struct.Struct("<d").pack
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -57,9 +60,11 @@ def record(stored: Stored) -> bytes | None:
     number, level, text, promoted, extra, otlp, resource_id = _contents(columns)
     if observed_ns is None or otlp not in PLAIN or (stored.resource is None and resource_id):
         return None
-    first = last = nanoseconds(time, time_ns)
+    (moment,) = _moment(time)
+    first = last = (moment + _SINCE_1970) * 1_000 + (time_ns or 0)
     if observed_ns != time_ns or observed != time:
-        last = nanoseconds(observed or time, observed_ns)
+        (moment,) = _moment(observed or time)
+        last = (moment + _SINCE_1970) * 1_000 + observed_ns
     parts = [_times(0x09, first, 0x59, last), protobuf.severity(number, level)]
     if text is not None:
         parts += _written(_body, text)

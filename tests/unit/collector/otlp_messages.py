@@ -17,6 +17,7 @@ from collector.exporters.otlphttp import Encoder, OtlpHttp, mapping
 from collector.exporters.otlphttp import protobuf as outgoing
 from collector.receivers.otlp import json, protobuf
 from collector.receivers.otlp.mapping import Mapper, Rows
+from storage import positions
 from storage.stored import Stored
 
 NOW = 1_700_000_000_123_456_789
@@ -138,19 +139,29 @@ def stored(row, found=None, received=EPOCH):
         given=None,
         resource=found and found.resources.get(row.resource_id),
         scope=found and found.scopes.get(row.scope_id),
-        received_at=received,
+        created_at=received,
         clamped=False,
         columns=columns(row),
     )
 
 
 def columns(row):
-    """Give the columns of *row* as they are read from the table, with JSON as jsonb shows it."""
+    """Give the columns of *row* as they are read, times as sent and JSON as jsonb shows it."""
     found = msgspec.structs.asdict(row)
+    for name in ("timestamp", "observed_timestamp"):
+        if found[name] is not None:
+            found[name] = sent(found[name])
     for name in ("otlp", "extra"):
         if found[name] is not None:
             found[name] = msgspec.json.format(msgspec.json.encode(found[name]), indent=0).decode()
     return tuple(found.values())
+
+
+def sent(time):
+    """Give *time* as timestamptz_send writes it."""
+    return ((time - positions.EPOCH) // dt.timedelta(microseconds=1)).to_bytes(
+        8, "big", signed=True
+    )
 
 
 def rebuilt(row):
