@@ -29,7 +29,7 @@ export class Row extends Component {
       <div role="row" id="row-${index}" aria-rowindex=${index + 2} aria-selected=${selected} aria-expanded=${open}
         class="row row-${level.name} ${selected ? "row-selected" : ""} ${marked ? "row-marked" : ""}"
         onClick=${() => clicked() && onOpen(entry, index)}>
-        ${columns.map(({ name }, column) => html`<div role="gridcell" aria-colindex=${column + 1}
+        ${columns.map(({ name }, column) => html`<div role="gridcell" aria-colindex=${column + 1} data-name=${wrap ? name : undefined}
           class="cell cell-${name.replaceAll(".", "-")}">${cells?.[name]?.(entry, before)
             ?? cell(name, entry, { level, most: wrap ? WRAPPED : fits[column], brief, utc, columns, known })}</div>`)}
       </div>

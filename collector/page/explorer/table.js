@@ -2,7 +2,8 @@
  * The table of records: only the rows that are seen are there, however many are loaded.
  *
  * All rows are equally high, but those that are open, and in lines that wrap every one: these are
- * measured when they are drawn.
+ * measured when they are drawn. Lines that wrap have the message below all else, where there is no
+ * room for it beside.
  */
 
 import { Component } from "preact";
@@ -58,7 +59,7 @@ export class Table extends Component {
     const first = Math.max(0, heights.at(top) - BEYOND);
     const last = Math.min(results.rows.length - 1, heights.at(top + height) + BEYOND);
     if (last > results.rows.length - AHEAD) queueMicrotask(() => results.more());
-    const { widths, fits } = this.#layout(state);
+    const { widths, fits, stacked } = this.#layout(state);
     this.variable = new Map(); // of the rows that are measured, their elements
     const rows = [];
     // As many as can be seen at once: a row that comes in takes the elements of one that goes out.
@@ -73,10 +74,10 @@ export class Table extends Component {
         table=${this} />`;
     }
     return html`<div ref=${(grid) => { this.grid = grid; }} tabindex="0" role="treegrid"
-      class="table table-${state.density} ${state.wrap ? "table-wrap" : ""}" aria-label="Records"
+      class="table table-${state.density} ${state.wrap ? "table-wrap" : ""} ${stacked ? "table-stacked" : ""}" aria-label="Records"
       aria-rowcount=${results.complete ? results.rows.length + 1 : -1} aria-colcount=${state.columns.length}
       aria-busy=${results.loading} aria-activedescendant=${cursor === null ? undefined : `row-${cursor}`}
-      style=${{ "--columns": grid(widths), "--least": `${least(widths)}px` }}
+      style=${{ "--columns": grid(widths), "--least": `${stacked ? 0 : least(widths)}px` }}
       onScroll=${this.scrolled}>
       <${Header} columns=${state.columns} widths=${widths} utc=${state.utc} onColumns=${this.choose} />
       <div role="rowgroup" class="rows" style=${{ height: `${heights.total}px` }}>${rows}</div>
@@ -125,14 +126,14 @@ export class Table extends Component {
   choose = (columns) => this.props.onColumns(columns);
 
   /** The columns' widths in pixels, and how many characters may be seen in each: the same until they change. */
-  #layout({ columns, range, density }) {
+  #layout({ columns, range, density, wrap }) {
     const { width } = this.state;
-    const made = [columns, range, density, width, innerWidth];
+    const made = [columns, range, density, wrap, width, innerWidth];
     if (!this.made || made.some((each, at) => each !== this.made[at])) {
       const widths = columns.map((column) => widthOf(column, range));
       const rest = width - widths.reduce((sum, each) => sum + (each ?? 0), 0);
       const fits = widths.map((each) => Math.min(CELL, Math.ceil((each ?? Math.max(WIDE, rest)) / CHARACTER[density])));
-      Object.assign(this, { made, laid: { widths, fits } });
+      Object.assign(this, { made, laid: { widths, fits, stacked: wrap && least(widths) > width } });
     }
     return this.laid;
   }
