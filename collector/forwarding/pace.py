@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOOKS = 0.1  # seconds between two looks at how busy we are
-BUSY = 1_000  # records a second that are taken in; below it nobody waits for us
+BUSY = 1_000  # records a second, taken in or sent; below it nobody waits for us
 TURNS, LATE = 10, 0.002  # so many turns of an event loop that is in time take less, in seconds
 # Of the records that are taken in, how many are sent at the same time where both cannot be. Each
 # costs about half as much as one that is taken in.
 SHARE = 0.12
-FIRST = 1 / 64  # of the longest pause
+FIRST, LONGER = 1 / 16, 4  # of the longest pause, and so many times as long with each late look
 
 
 class Pace:
@@ -41,8 +41,8 @@ class Courtesy:
     Lets requests go first where they share an event loop with what is sent.
 
     As long as records are taken in and the loop is late, there are longer and longer pauses,
-    until all destinations together have a `SHARE` of what is taken in; else shorter ones, and
-    none at last. What waits meanwhile is in the table.
+    until all destinations together have a `SHARE` of what is taken in; else shorter ones, and none
+    as soon as nobody sends us anything. What waits meanwhile is in the table.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -62,7 +62,8 @@ class Courtesy:
         await self._look()
         if self._length:
             now = self._clock()
-            self._free = max(self._free, now) + self._length * records / (SHARE * self._rate)
+            least = records / max(SHARE * self._rate, BUSY)
+            self._free = max(self._free, now) + self._length * least
             await asyncio.sleep(self._free - now)
 
     async def _look(self) -> None:
@@ -70,9 +71,11 @@ class Courtesy:
         if (passed := start - self._looked) < LOOKS:
             return
         rate, self._taken, self._looked = self._taken / passed, 0, start
-        if rate > BUSY and await self._late():
+        if rate <= BUSY:
+            self._length = 0.0
+        elif await self._late():
             self._rate = rate
-            self._length = min(max(2 * self._length, FIRST), 1.0)
+            self._length = min(max(LONGER * self._length, FIRST), 1.0)
         else:
             self._length = self._length / 2 if self._length > FIRST else 0.0
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from collector.forwarding.pace import FIRST, SHARE, Courtesy, Pace
+from collector.forwarding.pace import BUSY, FIRST, SHARE, Courtesy, Pace
 
 
 @pytest.fixture(name="slept")
@@ -39,8 +39,8 @@ async def test_the_rate_is_kept(slept):
 async def test_requests_go_first(monkeypatch):
     """
     While records are taken in and the event loop is late, pauses get longer, until what is sent is
-    a small share of what is taken in; else they get shorter, until there are none. Where nobody
-    sends us anything there are none.
+    a small share of what is taken in, or as little as nobody waits for; else they get shorter,
+    until there are none. Where nobody sends us anything there are none at once.
     """
     now, late = 0.0, True
     slept = []
@@ -65,12 +65,18 @@ async def test_requests_go_first(monkeypatch):
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     assert 0 == await passed(100)
-    growing = [await passed(10_000) for _ in range(9)]
-    longest = round(500 / (SHARE * 10_000), 6)
-    assert growing == sorted(growing)
-    assert (round(longest * FIRST, 6), longest) == (growing[0], growing[-1])
+    many = int(2 * BUSY / SHARE)
+    growing = [await passed(many) for _ in range(4)]
+    assert [each * 500 / (2 * BUSY) for each in (FIRST, 4 * FIRST, 1, 1)] == pytest.approx(
+        growing, rel=0.02
+    )
+    assert 500 / BUSY == await passed(2 * BUSY)
+    assert 0 == await passed(BUSY)
+    for _ in range(3):
+        longest = await passed(many)
     late = False
-    shrinking = [await passed(10_000) for _ in range(9)]
+    shrinking = [await passed(many) for _ in range(9)]
+    assert longest / 2 == pytest.approx(shrinking[0])
     assert shrinking == sorted(shrinking, reverse=True)
     assert 0 == shrinking[-1]
 
