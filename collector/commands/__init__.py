@@ -1,1 +1,1 @@
-"""The commands that work on stored records, one module each; `collector.cli` lists them."""
+"""The commands that run the collector, or work on its database; `collector.cli` lists them."""

@@ -38,11 +38,12 @@ DAY = dt.timedelta(days=1)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Make *parser* that of ``keys``."""
+    subcommands.add_examples(parser, EXAMPLES)
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     def add(name: str, text: str, do: Callable[..., Awaitable[None]]) -> argparse.ArgumentParser:
         action = subcommands.add(actions, name, text)
-        store.add_option(action)
+        subcommands.add_config(action)
         action.set_defaults(command=_run, do=do)
         return action
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector import configfile
+from collector.subcommands import PROGRAM
 from storage import embedded
 
 if TYPE_CHECKING:
@@ -16,20 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
     from collector.config import Config
-
-PROGRAM = "pixsim-collector"
-
-
-def add_option(parser: argparse.ArgumentParser) -> None:
-    """Declare the option that `loaded` reads."""
-    parser.add_argument(
-        "-c",
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="the configuration (default: config.yaml in the working directory if there is one,"
-        " otherwise all defaults)",
-    )
 
 
 def loaded(arguments: argparse.Namespace) -> Config:

@@ -44,6 +44,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Make *parser* that of ``alerts``."""
+    subcommands.add_examples(parser, EXAMPLES)
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
@@ -74,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asking("unsilence", "end a silence").add_argument("id", help="as silences shows it")
     test = add("test", "send notifiers of the configuration a message, and say what came of it")
     test.add_argument("names", nargs="*", metavar="NAME", help="of notifiers (default: all)")
-    store.add_option(test)
+    subcommands.add_config(test)
     test.set_defaults(command=_test)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 from rich.console import Console
 
+from collector import subcommands
 from collector.terminal.client import Client, add_url
 from collector.terminal.lines import line
 from collector.terminal.timeline import timeline
@@ -35,6 +36,7 @@ examples:
 
 def add_query(parser: argparse.ArgumentParser) -> None:
     """Make *parser* that of ``query``."""
+    subcommands.add_examples(parser, QUERY_EXAMPLES)
     parser.add_argument("search", nargs="?", help="what to look for; without it, anything")
     add_range(parser)
     parser.add_argument(
@@ -46,6 +48,7 @@ def add_query(parser: argparse.ArgumentParser) -> None:
 
 def add_trace(parser: argparse.ArgumentParser) -> None:
     """Make *parser* that of ``trace``."""
+    subcommands.add_examples(parser, TRACE_EXAMPLES)
     parser.add_argument("kind", choices=KINDS, help="what to tell the story of")
     parser.add_argument("id", help="its id")
     parser.add_argument(

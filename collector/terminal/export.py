@@ -13,6 +13,7 @@ from rich import filesize
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from collector import subcommands
 from collector.terminal.client import Client, Failed, add_url
 from collector.terminal.commands import add_range, searched
 
@@ -35,6 +36,7 @@ HEADER_ONLY = re.compile(rb"[^\r\n]*,_complete\r\n\Z")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Make *parser* that of ``export``."""
+    subcommands.add_examples(parser, EXAMPLES)
     parser.add_argument("search", nargs="?", help="what to export; without it, everything")
     add_range(parser)
     parser.add_argument("--format", choices=FORMATS, default="jsonl", help="(default: jsonl)")

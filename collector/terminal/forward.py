@@ -40,6 +40,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Make *parser* that of ``forward``."""
+    subcommands.add_examples(parser, EXAMPLES)
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     def add(name: str, text: str) -> argparse.ArgumentParser:

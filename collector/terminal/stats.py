@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich.text import Text
 
+from collector import subcommands
 from collector.terminal.client import Client
 from collector.terminal.commands import add_output, add_range, searched, terminal
 from collector.terminal.lines import shown
@@ -28,6 +29,7 @@ NUMBERS = ("count", "min", "avg", "p50", "p90", "p95", "p99", "max")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Make *parser* that of ``stats``."""
+    subcommands.add_examples(parser, EXAMPLES)
     parser.add_argument("search", nargs="?", help="of which records; without it, of all")
     add_range(parser)
     parser.add_argument(

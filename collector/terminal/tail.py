@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich.console import Console
 
+from collector import subcommands
 from collector.terminal.client import Client, Failed, Refused
 from collector.terminal.commands import add_output, terminal
 from collector.terminal.lines import duration, line
@@ -37,6 +38,7 @@ class Event(msgspec.Struct, frozen=True):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Make *parser* that of ``tail``."""
+    subcommands.add_examples(parser, EXAMPLES)
     parser.add_argument("search", nargs="?", help="what to show; without it, everything")
     start = parser.add_mutually_exclusive_group()
     start.add_argument(

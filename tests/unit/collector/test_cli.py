@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import structlog
 from msgspec.structs import replace
 
 from collector import cli, configfile, engine, own_log, supervisor
+from collector.commands import serve
 from collector.control import Failed
 from collector.supervisor import Order
 from storage import migrate
@@ -79,6 +81,30 @@ def test_version(run):
 
     assert code == 0
     assert re.fullmatch(r"pixsim-collector \d+\.\d+\.\d+\n", out)
+
+
+ASKING = ["query", "trace", "tail", "stats", "export", "forward"]
+ASKED = f"""
+import sys
+from collector import cli
+
+for name in {ASKING}:
+    try:
+        cli.main([name, "--help"])
+    except SystemExit:
+        pass
+cli.main(["query", "--url", "http://127.0.0.1:1"])
+print(*({{name.partition(".")[0] for name in sys.modules}} & {{"aiohttp", "asyncpg", "storage"}}))
+"""
+
+
+def test_a_question_imports_no_server():
+    """
+    A command that asks a collector waits for no import of what serves or stores.
+    """
+    done = subprocess.run([sys.executable, "-c", ASKED], capture_output=True, text=True, check=True)
+    assert "" == done.stdout.splitlines()[-1]
+    assert "cannot be reached" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -300,9 +326,11 @@ def test_the_server_may_have_many_connections():
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(now, 1_000), most))
-        cli._allow_files()
+        serve._allow_files()
 
-        expected = cli.MOST_FILES if most == resource.RLIM_INFINITY else min(most, cli.MOST_FILES)
+        expected = (
+            serve.MOST_FILES if most == resource.RLIM_INFINITY else min(most, serve.MOST_FILES)
+        )
         assert expected == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (now, most))
