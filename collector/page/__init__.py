@@ -119,15 +119,16 @@ def _named(index: str, files: dict[str, bytes], version: str, *scripts: str) -> 
 
     Or a browser would find them one behind the other, as each names those that it needs.
     """
-    needed = dict.fromkeys(scripts)
-    waiting = list(scripts)
-    while waiting:
-        name = waiting.pop()
-        for found in _IMPORT.findall(files[name]):
-            target = _address(found.decode(), name)
-            if target not in needed:
-                needed[target] = None
-                waiting.append(target)
+    needed: dict[str, None] = {}
+
+    def need(name: str) -> None:
+        if name not in needed:
+            needed[name] = None
+            for found in _IMPORT.findall(files[name]):
+                need(_address(found.decode(), name))
+
+    for script in scripts:  # all of the first before the second, for a browser asks in this order
+        need(script)
     links = (_PRELOAD.format(f"page/{version}/{name}") for name in needed)
     return index.replace("{scripts}", "\n".join(links)).encode()
 

@@ -92,6 +92,19 @@ async def test_files_are_kept_for_ever():
     assert {"main.js", "vendor/preact.mjs"} <= needed["?view=none"] < needed[""]
 
 
+def test_what_asks_for_the_first_records_is_loaded_first():
+    """
+    The first records are asked for before the scripts that draw them are loaded.
+    """
+    index = page.load().index["explorer"].decode()
+    named = re.findall(r'modulepreload" href="page/[^/]+/([^"]+)', index)
+    first = named[: named.index("main.js")]
+
+    assert {"explorer/early.js", "explorer/results.js", "api.js"} <= set(first)
+    assert not {"html.js", "explorer/view.js", "explorer/table.js"} & set(first)
+    assert re.search(r'early\.js" type="module" async>', index)  # or it waits for the styles
+
+
 async def test_files_are_compressed():
     """
     Who reads gzip gets a file so, and the same file.
