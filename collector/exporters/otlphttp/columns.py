@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import struct
 from functools import lru_cache
-from operator import itemgetter
+from operator import getitem, itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from storage.stored import Stored
 
+Columns: TypeAlias = "tuple[Any, ...]"
+
 MOST_VALUES = 10_000  # of each attribute, that are kept as they are written
 LONGEST_VALUE = 200  # bytes of one
 MOST_OBJECTS = 1_000  # of all other attributes of a record together, kept likewise
@@ -36,7 +38,7 @@ _BITS = {name: 1 << place for place, name in enumerate(PROMOTABLE)}
 _PLACES = {name: place for place, name in enumerate(COLUMNS)}
 
 
-def _of(*names: str) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+def _of(*names: str) -> Callable[[Columns], Columns]:
     """Give what reads the columns *names*."""
     return itemgetter(*map(COLUMNS.index, names))
 
@@ -67,15 +69,17 @@ def record(stored: Stored) -> bytes | None:
         last = (moment + _SINCE_1970) * 1_000 + observed_ns
     parts = [_times(0x09, first, 0x59, last), protobuf.severity(number, level)]
     if text is not None:
-        parts += _written(_body, text)
+        data = text.encode()
+        parts += (_body[len(data)], data)
     if promoted:
-        parts += _promoted(columns, *_layout(promoted))
+        _add_promoted(parts, columns, promoted)
     if extra is not None:
         others, bits = _others[extra] if len(extra) <= LONGEST_OBJECT else _pairs(extra)
         if others is None or bits & (promoted or 0):
             return None
         parts.append(others)
-    return b"".join(parts + _rest(*_context(columns)))
+    _add_rest(parts, *_context(columns))
+    return b"".join(parts)
 
 
 class _Heads(dict[int, bytes]):
@@ -120,26 +124,26 @@ class _Others(dict[str, "tuple[bytes | None, int]"]):
 
 
 Texts: TypeAlias = "list[tuple[int, _Heads]]"
-Values: TypeAlias = "list[tuple[int, _Values]]"
 Floats: TypeAlias = "list[tuple[int, bytes]]"
 
 
 @lru_cache(maxsize=1_000)
-def _layout(bits: int) -> tuple[Texts, Values, Floats]:
-    """Give the places of the columns that *bits* stand for, and how each is written."""
+def _layout(bits: int) -> tuple[list[_Values], Callable[[Columns], Columns], Texts, Floats]:
+    """Give how the columns that *bits* stand for are written, and where they are."""
     names = [name for bit, name in enumerate(PROMOTABLE) if bits >> bit & 1]
+    few = [name for name in names if name in _values]
     return (
+        [_values[name] for name in few],
+        itemgetter(*map(_PLACES.__getitem__, few), 0, 0),  # of one alone it gives no tuple
         [(_PLACES[n], _texts[n]) for n in names if n in _texts],
-        [(_PLACES[n], _values[n]) for n in names if n in _values],
         [(_PLACES[n], _attribute(n, b"\x21", 8)) for n in names if n in FLOATS],
     )
 
 
-def _promoted(
-    columns: tuple[Any, ...], texts: Texts, values: Values, floats: Floats
-) -> list[bytes]:
+def _add_promoted(parts: list[bytes], columns: Columns, promoted: int) -> None:
     """Write the attributes that are kept in columns."""
-    parts = [pairs[columns[place]] for place, pairs in values]
+    values, pick, texts, floats = _layout(promoted)
+    parts += map(getitem, values, pick(columns))
     for place, heads in texts:
         if (text := columns[place]) is not None:  # or somebody has deleted it
             data = text.encode()
@@ -147,14 +151,16 @@ def _promoted(
     for place, head in floats:
         if (number := columns[place]) is not None:
             parts += (head, _double(number))
-    return parts
 
 
-def _rest(
-    flags: int | None, trace_id: str | None, span_id: str | None, event_name: str | None
-) -> list[bytes]:
+def _add_rest(
+    parts: list[bytes],
+    flags: int | None,
+    trace_id: str | None,
+    span_id: str | None,
+    event_name: str | None,
+) -> None:
     """Write what stands behind the attributes."""
-    parts = []
     if flags:
         parts.append(_flags(0x45, mapping.uint32(flags)))
     if found := mapping.identifier(trace_id, 16):
@@ -162,8 +168,8 @@ def _rest(
     if found := mapping.identifier(span_id, 8):
         parts += (b"\x52\x08", found)
     if event_name:
-        parts += _written(_event_name, event_name)
-    return parts
+        data = event_name.encode()
+        parts += (_event_name[len(data)], data)
 
 
 def _pairs(text: str) -> tuple[bytes | None, int]:
@@ -174,11 +180,6 @@ def _pairs(text: str) -> tuple[bytes | None, int]:
         return None, 0
     bits = sum(_BITS.get(name, 0) for name in found)
     return b"".join([protobuf.pair(name, value) for name, value in found.items()]), bits
-
-
-def _written(heads: _Heads, text: str) -> tuple[bytes, bytes]:
-    data = text.encode()
-    return heads[len(data)], data
 
 
 def _attribute(name: str, tag: bytes, size: int) -> bytes:
