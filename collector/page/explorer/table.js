@@ -57,13 +57,15 @@ export class Table extends Component {
     this.#fit(results, state);
     const { heights } = this;
     const first = Math.max(0, heights.at(top) - BEYOND);
-    const last = Math.min(results.rows.length - 1, heights.at(top + height) + BEYOND);
+    // As many as can be seen at once, and always so many: a row that comes in takes the elements of
+    // one that goes out. Of lines that wrap only those that are near.
+    const slots = Math.ceil(height / heights.usual) + 2 * BEYOND + 2;
+    const near = state.wrap ? heights.at(top + height) + BEYOND : first + slots - 1;
+    const last = Math.min(results.rows.length - 1, near);
     if (last > results.rows.length - AHEAD) queueMicrotask(() => results.more());
     const { widths, fits, stacked } = this.#layout(state);
     this.variable = new Map(); // of the rows that are measured, their elements
     const rows = [];
-    // As many as can be seen at once: a row that comes in takes the elements of one that goes out.
-    const slots = Math.ceil(height / heights.usual) + 2 * BEYOND + 2;
     for (let index = first; index <= last; index += 1) {
       const entry = results.rows[index];
       const slot = index % slots;
