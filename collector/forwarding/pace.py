@@ -13,7 +13,7 @@ LOOKS = 0.1  # seconds between two looks at how busy we are
 BUSY = 1_000  # records a second, taken in or sent; below it nobody waits for us
 TURNS, LATE = 10, 0.002  # so many turns of an event loop that is in time take less, in seconds
 # Of the records that are taken in, how many are sent at the same time where both cannot be. Each
-# costs about half as much as one that is taken in.
+# costs somewhat less than one that is taken in.
 SHARE = 0.12
 FIRST, LONGER = 1 / 16, 4  # of the longest pause, and so many times as long with each late look
 
