@@ -22,7 +22,7 @@ export function Dialog({ title, onClose, children, class: name = "" }) {
 }
 
 /**
- * A button with a panel below it, which closes by Escape and by a click elsewhere.
+ * A button with a panel below it, which closes by Escape, and by a click or the focus elsewhere.
  *
  * `children` is a function from `close` to what stands in the panel. `opener`, a ref, is given
  * the function that opens it, for a key.
@@ -48,7 +48,8 @@ export function Panel({ label, title, children, opener, class: name = "", align 
     event.stopPropagation();
     close();
   };
-  return html`<div class="has-panel ${name}" ref=${place} onKeyDown=${key}>
+  const left = ({ relatedTarget: now }) => now && !place.current.contains(now) && set(false);
+  return html`<div class="has-panel ${name}" ref=${place} onKeyDown=${key} onFocusOut=${left}>
     <button type="button" ref=${button} aria-expanded=${open} aria-haspopup="dialog" title=${title}
       onClick=${() => set(!open)}>${label}</button>
     ${open && html`<div class="panel panel-${align}" role="dialog" aria-label=${title}>${children(close)}</div>`}

@@ -265,6 +265,21 @@ async def test_keys(visit):
     await expect(page.locator("html")).to_have_attribute("data-theme", "light")
 
 
+async def test_the_focus_leaves_a_panel(visit):
+    """
+    A panel closes when keys lead out of it, or it would lie over what has the focus then.
+    """
+    page = await visit.open()
+    await page.keyboard.press("t")
+    await expect(page.locator(".panel button").first).to_be_focused()
+    await page.keyboard.press("Shift+Tab")
+    await expect(page.get_by_role("button", name="Last 1 hour").first).to_be_focused()
+    await expect(page.locator(".panel")).to_have_count(1)
+    await page.keyboard.press("Shift+Tab")
+
+    await expect(page.locator(".panel")).to_have_count(0)
+
+
 @pytest.mark.parametrize("wrap", ["", "&wrap=1"], ids=["cut", "wrapped"])
 async def test_text_of_logs_is_text(visit, wrap):
     """
