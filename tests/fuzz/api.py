@@ -12,7 +12,7 @@ from hypothesis.errors import HypothesisException
 from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
 
-from tests.e2e.test_openapi import SCHEMA, answered
+from tests.e2e.test_openapi import PATHS, answered, described
 from tests.fuzz.findings import settings
 
 
@@ -23,7 +23,7 @@ class Asker:
         self.statuses = Counter()
         self._collector = collector
         self._findings = findings
-        self._operations = [found.ok() for found in SCHEMA.get_all_operations()]
+        self._operations = [found.ok() for found in described(*PATHS).get_all_operations()]
 
     def round(self, seconds, seed):
         """Ask for so many seconds, each time of another operation."""
