@@ -25,7 +25,7 @@ export class Row extends Component {
     const level = levelOf(entry);
     const { onOpen, onFilter, onColumns, cells, known = [] } = table.props;
     const measured = (element) => (open || wrap) && table.drawn(index, element);
-    return html`<div class="row-place" role="presentation" ref=${measured} style=${{ top: `${top}px` }}>
+    return html`<div class="row-place ${open || wrap ? "" : "row-usual"}" role="presentation" ref=${measured} style=${{ top: `${top}px` }}>
       <div role="row" id="row-${index}" aria-rowindex=${index + 2} aria-selected=${selected} aria-expanded=${open}
         class="row row-${level.name} ${selected ? "row-selected" : ""} ${marked ? "row-marked" : ""}"
         onClick=${() => clicked() && onOpen(entry, index)}>
