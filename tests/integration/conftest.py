@@ -6,27 +6,31 @@ import pytest
 
 from tests import postgres
 
+# Of each engine, the folder of its programs if it is here, and why it isn't.
+INSTALLED = {
+    "debian": (postgres.debian_binaries(), "no Postgres of the distribution on this machine"),
+    "timescaledb": (
+        postgres.timescale_binaries(),
+        "PIXSIM_TEST_TIMESCALEDB names no Postgres that has TimescaleDB",
+    ),
+    "citus": (postgres.citus_binaries(), "PIXSIM_TEST_CITUS names no Postgres that has Citus"),
+}
+# One test says what is not here; all of them for each of those would take half a minute to skip.
+ENGINES = ["embedded", *(name for name, (binaries, _) in INSTALLED.items() if binaries)]
 
-@pytest.fixture(
-    name="server", scope="session", params=["embedded", "debian", "timescaledb", "citus"]
-)
+
+@pytest.fixture(name="server", scope="session", params=ENGINES)
 def _server(request):
     """The DSN of a Postgres server with a migrated template."""
     engine = request.param
+    binaries, _ = INSTALLED.get(engine, (None, ""))
     if engine == "embedded":
         running = postgres.server()
-    elif engine == "debian":
-        if (binaries := postgres.debian_binaries()) is None:
-            pytest.skip(reason="no Postgres of the distribution on this machine")
-        running = postgres.installed_server(binaries)
     elif engine == "citus":
-        if (binaries := postgres.citus_binaries()) is None:
-            pytest.skip(reason="PIXSIM_TEST_CITUS names no Postgres that has Citus")
         running = postgres.citus_cluster(binaries)
     else:
-        if (binaries := postgres.timescale_binaries()) is None:
-            pytest.skip(reason="PIXSIM_TEST_TIMESCALEDB names no Postgres that has TimescaleDB")
-        running = postgres.installed_server(binaries, *postgres.TIMESCALE)
+        settings = postgres.TIMESCALE if engine == "timescaledb" else ()
+        running = postgres.installed_server(binaries, *settings)
     with running as dsn, postgres.template(dsn, engine):
         yield dsn
 
