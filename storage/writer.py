@@ -14,11 +14,11 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import msgspec
 import structlog
 
 from storage import ledger
+from storage.attempt import Attempt
 from storage.copying import TABLE, copier, copy, intern
 from storage.database import limited
 from storage.errors import (
@@ -27,7 +27,6 @@ from storage.errors import (
     Rejected,
     StorageError,
     Unavailable,
-    Uncertain,
     translated,
 )
 from storage.ids import Ids
@@ -38,7 +37,10 @@ from storage.repeats import Keys, Repeated, refusals, seen_before
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+    import asyncpg
+
 KNOWN_AT_MOST = 100_000  # resources and scopes remembered as stored
+FEW = 200  # records that a commit takes whatever its share is: many small ones cost more
 log = structlog.get_logger()
 
 
@@ -61,14 +63,6 @@ class _Waiting(msgspec.Struct, eq=False):
     outcome: asyncio.Future[Outcome]
 
 
-class _Attempt(msgspec.Struct):
-    """How far the transaction of a group has come, and what was refused in it."""
-
-    refused: dict[int, str] = {}
-    backend: int = 0  # the server's process
-    uncertain: bool = False  # whether it may be committed, whatever we hear of it
-
-
 class LogWriter:
     """Stores batches; `submit` returns after the commit."""
 
@@ -79,6 +73,7 @@ class LogWriter:
         self._config = config
         self._committed = committed
         self._queue: collections.deque[_Waiting] = collections.deque()
+        self._under_way = 0  # records that somebody waits for
         self._arrived = asyncio.Event()
         self._closing = False
         self._taking = asyncio.Lock()
@@ -104,7 +99,11 @@ class LogWriter:
         waiting = _Waiting(batch, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._arrived.set()
-        return await waiting.outcome
+        self._under_way += len(batch.records)
+        try:
+            return await waiting.outcome
+        finally:
+            self._under_way -= len(batch.records)
 
     def close(self) -> None:
         """Take no more; `run` ends when what waits is written."""
@@ -136,9 +135,18 @@ class LogWriter:
             await self._finish(group, records, failure)
 
     def _take(self) -> list[_Waiting]:
+        """
+        Take the requests of the next commit.
+
+        It has no more than its share of all that is under way. Were one to take all that waits,
+        all senders would have their answers at once, and what they send next would find us idle
+        first and then would have to wait.
+        """
+        share = self._under_way // (self._config.connections + 1)
+        most = min(max(share, FEW), self._config.commit_records)
         group: list[_Waiting] = []
         records, keys = 0, set()
-        while self._queue and (not group or records < self._config.commit_records):
+        while self._queue and (not group or records < most):
             if (key := self._queue[0].batch.key) is not None:
                 if key.digest in keys:
                     break  # the same request once more: it will be seen that it was stored
@@ -156,14 +164,14 @@ class LogWriter:
         """Write *records* and tell every request of *group* what became of it."""
         known = group if self._config.deduplicates else ()
         keys = Keys([waiting.batch for waiting in known])
-        attempt = _Attempt()
+        attempt = Attempt()
         failure = failure or await self._tried(group, records, keys, attempt)
         self._tell(failure)
         if failure is None:
             for place, number in keys.ids.items():
                 records[place].id = number
         else:
-            _keep_ids(records, attempt, keys)
+            attempt.keep_ids(records, keys)
             self._fail_waiting(failure)
         refused = attempt.refused | keys.refused
         start = 0
@@ -184,18 +192,13 @@ class LogWriter:
         group: Sequence[_Waiting],
         records: Sequence[LogRecord],
         keys: Keys,
-        attempt: _Attempt,
+        attempt: Attempt,
     ) -> StorageError | None:
         """Write *records*; give what kept us from it."""
         try:
             await self._write(group, records, keys, attempt)
         except StorageError as exc:
-            attempt.uncertain = attempt.uncertain and not _rolled_back(exc.__cause__)
-            if not attempt.uncertain:
-                return exc
-            failure: StorageError = Uncertain(str(exc), attempt.backend)
-            failure.__cause__ = exc.__cause__
-            return failure
+            return attempt.failed(exc)
         except Exception as exc:  # noqa: BLE001  one group's bug must not end all others' way in
             failure = Faulty(f"{type(exc).__name__} while writing")
             failure.__cause__ = exc
@@ -234,7 +237,7 @@ class LogWriter:
         group: Sequence[_Waiting],
         records: Sequence[LogRecord],
         keys: Keys,
-        attempt: _Attempt,
+        attempt: Attempt,
     ) -> None:
         """Store *records* in one transaction; *attempt* has how that went."""
         start = time.perf_counter()
@@ -263,7 +266,7 @@ class LogWriter:
         group: Sequence[_Waiting],
         records: Sequence[LogRecord],
         keys: Keys,
-        attempt: _Attempt,
+        attempt: Attempt,
         *,
         straight: bool,
     ) -> None:
@@ -306,18 +309,6 @@ class LogWriter:
             {r.id: r for b in batches for r in b.resources.values() if r.id not in known},
             {s.id: s for b in batches for s in b.scopes.values() if s.id not in known},
         )
-
-
-def _rolled_back(exc: BaseException | None) -> bool:
-    """Tell whether the server, still there, has said itself that a transaction failed."""
-    return isinstance(exc, asyncpg.PostgresError) and exc.severity_en == "ERROR"
-
-
-def _keep_ids(records: Sequence[LogRecord], attempt: _Attempt, keys: Keys) -> None:
-    """Leave an id to those records alone that a failed *attempt* may have stored."""
-    for place, record in enumerate(records):
-        if not attempt.uncertain or place in attempt.refused or place in keys.ids:
-            record.id = None
 
 
 def _outcome(places: range, refused: Mapping[int, str], keys: Keys) -> Outcome:

@@ -51,6 +51,19 @@ async def test_requests_share_commits(pool):
         assert len(log_writer.commits) <= 3
 
 
+async def test_no_commit_takes_more_than_its_share(pool):
+    """
+    Of many records at once each connection's commits take a part, and one is kept waiting.
+    """
+    async with writing(pool) as log_writer:
+        await asyncio.gather(
+            *(log_writer.submit(batch(*(record() for _ in range(300)))) for _ in range(12))
+        )
+
+    assert sum(log_writer.commits) == 3_600
+    assert max(log_writer.commits) <= 1_200
+
+
 async def test_ids_ascend_in_order_of_arrival(pool):
     """
     Ids order records of the same time as they arrived, within and across requests.
