@@ -15,7 +15,7 @@ INSTALLED = {
     ),
     "citus": (postgres.citus_binaries(), "PIXSIM_TEST_CITUS names no Postgres that has Citus"),
 }
-# One test says what is not here; all of them for each of those would take half a minute to skip.
+# One test says what is not here; all of them for each of those would only say it again.
 ENGINES = ["embedded", *(name for name, (binaries, _) in INSTALLED.items() if binaries)]
 
 
