@@ -33,7 +33,6 @@ EXTENSION = Extension(
     name="Citus",
     preloaded="put citus first in",
     setting="citus.shard_count",
-    extension="citus",
     oldest=(13, 0),
 )
 NODES = """

@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from storage import chunks, expiry, partitions, roll_ups, sealing
+from storage.engines import HELP
 from storage.errors import Unsuitable
-from storage.layout import PAST_LEDGER, hypertable
+from storage.layout import PAST_LEDGER, engine
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     Told = Callable[[str], object]
 
 PLAIN = "log_entries_plain"
-HELP = "see docs/timescaledb.md"
 
 # Who keeps house must not find half of the partitions gone.
 LOCKS = (partitions.LOCK, roll_ups.LOCK, sealing.LOCK, expiry.LOCK)
@@ -124,7 +124,7 @@ async def convert(connection: Any, told: Told) -> None:
     Raises:
         Unsuitable: something depends on the table and can't be moved; nothing is changed.
     """
-    plain = not await hypertable(connection)
+    plain = await engine(connection) != "timescaledb"
     if not plain and await connection.fetchval("SELECT to_regclass($1) IS NULL", PLAIN):
         return
     for lock in LOCKS:
@@ -163,7 +163,8 @@ def _trigger(name: str, made: str, sees_deleted: bool) -> str:  # noqa: FBT001  
         return made
     if name == "roll_ups_deleted":  # see `chunks.TRIGGERS`
         return TRUNCATED
-    raise Unsuitable(f"drop trigger {name} on log_entries: no hypertable can have it; {HELP}")
+    help_ = HELP["timescaledb"]
+    raise Unsuitable(f"drop trigger {name} on log_entries: no hypertable can have it; {help_}")
 
 
 async def _move(connection: Any, told: Told) -> None:

@@ -37,11 +37,11 @@ SELECT (SELECT extversion FROM pg_extension WHERE extname = $1) AS version,
 class Extension(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine needs of the server."""
 
-    engine: Engine
+    engine: Engine  # and the extension's name
     name: str  # as people write it
     preloaded: str  # what to do in shared_preload_libraries
-    setting: str  # that there is where it is loaded
-    extension: str
+    # That there is where it is loaded; only a superuser may read shared_preload_libraries.
+    setting: str
     oldest: tuple[int, int]
 
 
@@ -53,7 +53,7 @@ async def extend(connection: Any, wanted: Extension) -> None:
         Unsuitable: the server doesn't have it, doesn't load it, or has one that is too old.
     """
     help_ = HELP[wanted.engine]
-    asked = (EXTENSION, wanted.extension, wanted.setting)
+    asked = (EXTENSION, wanted.engine, wanted.setting)
     found = await connection.fetchrow(*asked)
     if not found["installed"]:
         raise Unsuitable(f"the Postgres server has no {wanted.name}; {help_}")
@@ -64,9 +64,9 @@ async def extend(connection: Any, wanted: Extension) -> None:
         )
     if found["version"] is None:
         try:
-            await connection.execute(f"CREATE EXTENSION {wanted.extension}")
+            await connection.execute(f"CREATE EXTENSION {wanted.engine}")
         except asyncpg.PostgresError as exc:
-            problem = f"no extension {wanted.extension} can be made: {exc}; {help_}"
+            problem = f"no extension {wanted.engine} can be made: {exc}; {help_}"
             raise Unsuitable(problem) from exc
         found = await connection.fetchrow(*asked)
     version: str = found["version"]

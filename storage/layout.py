@@ -19,10 +19,8 @@ FROM (VALUES (to_regclass('log_entries'), to_regclass('log_entries_days'))) name
 LEFT JOIN pg_class entries ON entries.oid = names.entries
 LEFT JOIN pg_class days ON days.oid = names.days
 """
-# Its chunks are its children; of partitions there is a level between.
-HYPERTABLE = "SELECT relkind = 'r' FROM pg_class WHERE oid = to_regclass('log_entries')"
-
-# The tables that hold the rows, with the times they are for as text: null is no limit.
+# The tables that hold the rows, with the times they are for as text: null is no limit. A
+# hypertable's chunks are its children; of partitions there is a level between.
 PARTITIONS = r"""
 SELECT partition, substring(bound FROM '(?:FROM \(|>= )''([^'']+)''') AS start,
     substring(bound FROM '(?:TO \(| < )''([^'']+)''') AS finish
@@ -97,9 +95,3 @@ async def engine(connection: Any) -> Engine:
     """Tell what keeps the rows."""
     found: Engine = await connection.fetchval(ENGINE)
     return found
-
-
-async def hypertable(connection: Any) -> bool:
-    """Tell whether the rows are in a hypertable."""
-    found: bool | None = await connection.fetchval(HYPERTABLE)
-    return bool(found)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from storage import chunks, roll_ups, shards
 from storage.errors import translated
-from storage.layout import engine, hypertable
+from storage.layout import engine
 
 if TYPE_CHECKING:
     import asyncpg
@@ -51,7 +51,7 @@ async def maintain(pool: asyncpg.Pool, today: dt.date, *, ahead: int) -> list[st
                 await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
                 done = []
                 for parent, table, column in TABLES:
-                    if table == "log_entries" and await hypertable(connection):
+                    if table == "log_entries" and await engine(connection) == "timescaledb":
                         done += await _make_chunks(connection, today, ahead)
                     else:
                         done += await _make(connection, parent, table, column, today, ahead)

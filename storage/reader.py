@@ -17,7 +17,7 @@ from storage import counts, fields, filters, restriction
 from storage.database import limited
 from storage.entries import Entry, entry
 from storage.errors import Unavailable, translated
-from storage.layout import Engine, engine, hypertable
+from storage.layout import Engine, engine
 from storage.pages import NEWEST, OLDEST, followed, selected
 from storage.roll_ups import STILL
 from storage.where import Where, joined
@@ -170,7 +170,7 @@ class Reader:
             if await self.divided(connection):  # Citus has no plan for arguments it doesn't know
                 await connection.execute(f"SET LOCAL plan_cache_mode = {FILTER}")
             # Of partitions several conditions are one: Postgres joins what their indexes find.
-            apart = (expand or name == "job_id") and await hypertable(connection)
+            apart = (expand or name == "job_id") and await engine(connection) == "timescaledb"
             if apart and name == "job_id":
                 ways = filters.job(where, value)
             else:

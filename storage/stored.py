@@ -10,6 +10,7 @@ import msgspec
 
 from storage.positions import BEGINNING, EPOCH, Position, moment
 from storage.records import COLUMNS, LogRecord, Resource, Scope
+from storage.roll_ups import FIRST, LAST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     After = Callable[[Any], Position]  # gives the position after the record of a row
 
-# Python's times end here, near enough.
-FIRST = dt.datetime(1, 1, 2, tzinfo=dt.UTC)
-LAST = dt.datetime(9999, 12, 30, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)
 KEPT = 60.0  # seconds that a resource is remembered: attributes of one may be deleted
 KNOWN_AT_MOST = 100_000

@@ -10,21 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from migrations import reader
-from storage.conversion import HELP, convert
-from storage.engines import Extension, alone, extend
+from storage.conversion import convert
+from storage.engines import HELP, Extension, alone, extend
 from storage.errors import Unsuitable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
-# Whether the library is loaded; only a superuser may read shared_preload_libraries.
 EXTENSION = Extension(
     engine="timescaledb",
     name="TimescaleDB",
     preloaded="add timescaledb to",
     setting="timescaledb.disable_load",
-    extension="timescaledb",
     oldest=(2, 24),  # before it the hashes of bloom filters were others
 )
 USABLE = """
@@ -150,11 +147,12 @@ async def prepare(dsn: str, *, compress_after: int, told: Callable[[str], object
 async def _extend(connection: Any) -> None:
     """Make the extension in this database, and see that it will do."""
     await extend(connection, EXTENSION)
+    help_ = HELP["timescaledb"]
     usable = await connection.fetchrow(USABLE)
     if not usable["licensed"]:
-        raise Unsuitable(f"this TimescaleDB is the Apache edition, without columnstore; {HELP}")
+        raise Unsuitable(f"this TimescaleDB is the Apache edition, without columnstore; {help_}")
     if not usable["visible"]:
-        raise Unsuitable(f"the schema of extension timescaledb is not in search_path; {HELP}")
+        raise Unsuitable(f"the schema of extension timescaledb is not in search_path; {help_}")
 
 
 async def _compress(connection: Any, days: int, told: Callable[[str], object]) -> None:

@@ -1,7 +1,7 @@
 """
 The way into the table: group commit by COPY, with an outcome for each request.
 
-Batches that arrive while a COPY runs are gathered and go together in the next one. A
+Batches that arrive while COPYs run are gathered and go together in the next ones. A
 batch is all in one transaction, so that it is stored whole (but for refused rows) or not
 at all.
 """
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import asyncpg
 
 KNOWN_AT_MOST = 100_000  # resources and scopes remembered as stored
-FEW = 200  # records that a commit takes whatever its share is: many small ones cost more
+FEW = 200  # records that a commit takes, even if its share is less: each commit has its price
 log = structlog.get_logger()
 
 

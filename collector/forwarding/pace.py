@@ -62,8 +62,8 @@ class Courtesy:
         await self._look()
         if self._length:
             now = self._clock()
-            least = records / max(SHARE * self._rate, BUSY)
-            self._free = max(self._free, now) + self._length * least
+            longest = records / max(SHARE * self._rate, BUSY)
+            self._free = max(self._free, now) + self._length * longest
             await asyncio.sleep(self._free - now)
 
     async def _look(self) -> None:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.conftest import ENGINES, INSTALLED
+from storage.layout import engine
+from tests.integration.conftest import INSTALLED
 
 
-@pytest.mark.parametrize("engine", INSTALLED)
-def test_an_engine_is_tested_where_it_is_installed(engine):
+async def test_tests_run_on_the_engine_they_are_named_for(pool, request):
     """
-    Every test of storage runs on each engine that is installed, and those that are not are named.
+    What a test says it runs on keeps the rows.
     """
-    binaries, reason = INSTALLED[engine]
+    name = request.node.callspec.params["server"]
+    async with pool.acquire() as connection:
+        found = await engine(connection)
+
+    assert found == {"embedded": "postgres", "debian": "postgres"}.get(name, name)
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_engines_that_are_missing_are_told(name, request):
+    """
+    Tests run on each engine that is installed, and one that isn't is named with the reason.
+    """
+    binaries, reason = INSTALLED[name]
     if binaries is None:
         pytest.skip(reason=reason)
-    assert engine in ENGINES
+    with_servers = [each for each in request.session.items if hasattr(each, "callspec")]
+    assert name in {each.callspec.params.get("server") for each in with_servers}

@@ -376,6 +376,9 @@ class Explained:
         self.plan = [row[0] for row in await self.real.fetch(f"EXPLAIN {statement}", *arguments)]
         return await self.real.fetch(statement, *arguments)
 
+    async def fetchval(self, statement, *arguments):
+        return await self.real.fetchval(statement, *arguments)
+
 
 async def test_text_is_found_in_compressed_days(chunked):
     """

@@ -17,7 +17,7 @@ import msgspec
 
 from collector.exporters.otlphttp import mapping, protobuf
 from collector.exporters.otlphttp.protobuf import SHORT, sized, varint
-from storage.positions import EPOCH
+from storage.positions import EPOCH, moment
 from storage.records import COLUMNS, PROMOTABLE
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ _times_of = _of("timestamp", "timestamp_ns", "observed_timestamp", "observed_tim
 _contents = _of("severity_number", "level", "msg", "promoted", "extra", "otlp", "resource_id")
 _context = _of("flags", "trace_id", "span_id", "event_name")
 _times = struct.Struct("<BQBQ").pack
-_moment = struct.Struct(">q").unpack  # as timestamptz_send writes it
 _SINCE_1970 = (EPOCH - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
 _flags = struct.Struct("<BI").pack
 _double = struct.Struct("<d").pack
@@ -62,11 +61,9 @@ def record(stored: Stored) -> bytes | None:
     number, level, text, promoted, extra, otlp, resource_id = _contents(columns)
     if observed_ns is None or otlp not in PLAIN or (stored.resource is None and resource_id):
         return None
-    (moment,) = _moment(time)
-    first = last = (moment + _SINCE_1970) * 1_000 + (time_ns or 0)
+    first = last = _nanoseconds(time, time_ns)
     if observed_ns != time_ns or observed != time:
-        (moment,) = _moment(observed or time)
-        last = (moment + _SINCE_1970) * 1_000 + observed_ns
+        last = _nanoseconds(observed or time, observed_ns)
     parts = [_times(0x09, first, 0x59, last), protobuf.severity(number, level)]
     if text is not None:
         data = text.encode()
@@ -80,6 +77,11 @@ def record(stored: Stored) -> bytes | None:
         parts.append(others)
     _add_rest(parts, *_context(columns))
     return b"".join(parts)
+
+
+def _nanoseconds(sent: bytes, rest: int | None) -> int:
+    """Give what timestamptz_send has written as ns since 1970; *rest* are those below a µs."""
+    return (moment(sent) + _SINCE_1970) * 1_000 + (rest or 0)
 
 
 class _Heads(dict[int, bytes]):

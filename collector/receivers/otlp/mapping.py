@@ -253,15 +253,15 @@ def set_times(row: LogRecord, time: int, observed: int, now: int) -> None:
         note(row, "no_time", value=True)
         time = observed
     microseconds, below = divmod(time, 1_000)
-    row.timestamp, row.timestamp_ns = moment(microseconds), below
+    row.timestamp, row.timestamp_ns = since_1970(microseconds), below
     if observed == time:
         row.observed_timestamp, row.observed_timestamp_ns = row.timestamp, below
         return
     microseconds, row.observed_timestamp_ns = divmod(observed, 1_000)
-    row.observed_timestamp = moment(microseconds)
+    row.observed_timestamp = since_1970(microseconds)
 
 
-def moment(microseconds: int) -> dt.datetime:
+def since_1970(microseconds: int) -> dt.datetime:
     """Give the time so long after 1970."""
     if microseconds < EXACT:
         return _from_timestamp(microseconds / 1e6, _UTC)

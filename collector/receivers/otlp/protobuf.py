@@ -100,7 +100,7 @@ def groups(body: bytes, *, at_once: bool = False) -> Iterator[Group]:
                 path=f"{path}.scopeLogs[{within}]",
                 resource=resource,
                 scope=scope,
-                records=scope_logs.log_records[:],  # it iterates in half the time
+                records=scope_logs.log_records[:],  # which iterates in half the time
                 read=read,
             )
             if refused is not None:
@@ -164,7 +164,7 @@ def record(raw: Any, shared: Shared, columns: Columns, now: int, changes: set[st
         message = _RECORD.FromString(raw) if type(raw) is bytes else raw
         seen = columns.seen
         attributes = [
-            # likewise
+            # a slice is made in half the time that iterating takes
             seen.get(each) or _attribute(each, columns, changes)
             for each in message.attributes[:]
         ]

@@ -11,7 +11,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from collector import values
-from collector.receivers.otlp.mapping import EXACT, moment
+from collector.receivers.otlp.mapping import EXACT, since_1970
 from tests.unit.collector.otlp_messages import (
     EPOCH,
     NOW,
@@ -61,7 +61,7 @@ def test_times(encoding, time, observed, expected_time, expected_observed):
 @example(0)
 def test_moments(microseconds):
     """Each microsecond is told from the next, up to the last one that OTLP has."""
-    assert EPOCH + microseconds * MICROSECOND == moment(microseconds)
+    assert EPOCH + microseconds * MICROSECOND == since_1970(microseconds)
 
 
 @both

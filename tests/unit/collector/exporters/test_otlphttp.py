@@ -24,7 +24,7 @@ from collector.forwarding.target import Bad, Done, Retry, Split, Stop
 from collector.receivers import otlp
 from collector.receivers.otlp import Http, Otlp, Protocols
 from storage.records import PROMOTABLE, Outcome
-from storage.stored import LAST
+from storage.roll_ups import LAST
 from tests.builders import NOON, record
 from tests.unit.collector.otlp_messages import (
     any_value,
