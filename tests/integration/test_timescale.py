@@ -479,7 +479,7 @@ async def _used(dsn):
 
 def test_the_command_says_in_a_line_what_is_missing(empty_database, hypertable, tmp_path, capsys):
     """
-    `migrate upgrade` ends with 2 and one line where the server has no TimescaleDB.
+    `migrate upgrade` ends with 2 and one line where the server has no TimescaleDB, or loads none.
     """
     if hypertable:
         pytest.skip(reason="the server has TimescaleDB")
@@ -489,7 +489,8 @@ def test_the_command_says_in_a_line_what_is_missing(empty_database, hypertable, 
     (line,) = capsys.readouterr().err.splitlines()
 
     assert 2 == code
-    assert "TimescaleDB; see docs/timescaledb.md" in line
+    assert "TimescaleDB" in line
+    assert line.endswith("; see docs/timescaledb.md")
 
 
 def test_the_command_says_what_it_does(empty_database, hypertable, tmp_path, capsys):
