@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Total: TypeAlias = Literal["exact", "estimate", "none"]
 
+FURTHEST = 2**62  # rows from the first one; Citus adds the limit, and that must be a bigint too
 MOST_BYTES = 32 * 1024 * 1024  # of an answer's records: many are at work at once
 
 NEWEST = "e.timestamp DESC, e.id DESC"
@@ -79,7 +80,8 @@ async def first(
     where = filters.where(search, now)
     condition, arguments = str(where), tuple(where.arguments)
     # One row more tells whether there is a next page.
-    tail = f"LIMIT {where.bind(limit + 1)}::bigint OFFSET {where.bind(offset)}::bigint"
+    beyond = where.bind(min(offset, FURTHEST))
+    tail = f"LIMIT {where.bind(limit + 1)}::bigint OFFSET {beyond}::bigint"
     async with reader.reading() as connection:
         rows = await connection.fetch(selected(condition, NEWEST, tail), *where.arguments)
         cut = followed(rows)

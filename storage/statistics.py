@@ -53,7 +53,7 @@ WHERE place <= {{most}} ORDER BY bits, place
 """
 # Groups of equal size are told apart by their values.
 STATS = f"""
-WITH newest AS MATERIALIZED ({{newest}}), parts AS (
+WITH newest AS MATERIALIZED (SELECT timestamp, {{columns}} FROM ({{newest}}) newest), parts AS (
     SELECT {{bucket}} AS bucket, {{keys}}, count(*) AS records, {{spreads}} FROM newest
     GROUP BY bucket, {{keys}}
 ), totals AS (
@@ -181,7 +181,8 @@ async def stats(
     where = Where()
     start, end, others = bounded(search, now)
     condition = filters.condition(others, where, now)
-    columns = [number(where, name) for name in names]
+    numbers = [f"{number(name, f'c{place}')} AS c{place}" for place, name in enumerate(names)]
+    columns = [fields.value(where, name) for name in names]
     columns += [groups.short(groups.text(where, name)) for name in by]
     first, bucket = start, "NULL::timestamptz"
     if interval:
@@ -190,6 +191,7 @@ async def stats(
     newest = _newest(where, condition, (first, end), [*columns, bucket], records)
     statement = STATS.format(
         newest=newest,
+        columns=", ".join((*numbers, *(f"c{n}" for n in range(len(names), len(columns) + 1)))),
         bucket=f"c{len(columns)}",
         # Where there are no groups, all have the same value.
         keys=", ".join(f"c{len(names) + place}" for place in range(len(by))) or NOBODY,
@@ -213,20 +215,19 @@ def numeric(name: str) -> bool:
     return fields.field(name).kind in {"id", "number", "duration", "key"}
 
 
-def number(where: Where, name: str) -> str:
+def number(name: str, value: str) -> str:
     """
-    Give the expression of the field as a finite float, null where it is none.
+    Give the expression of *value*, of the field *name*, as a finite float; null where it is none.
 
     Raises:
         ValueError: the field is never a number.
     """
     if not numeric(name):
         raise ValueError(f"{name} is never a number")
-    value = fields.value(where, name)
-    value = filters.number(value) if fields.field(name).kind == "key" else f"{value}::float8"
+    n = filters.number(value) if fields.field(name).kind == "key" else f"{value}::float8"
     return (
-        f"(SELECT CASE WHEN abs(n) < {LARGEST} THEN CASE WHEN abs(n) < {SMALLEST} THEN 0"
-        f" ELSE n::float8 END END FROM (SELECT {value} AS n) n)"
+        f"CASE WHEN abs({n}) < {LARGEST} THEN CASE WHEN abs({n}) < {SMALLEST} THEN 0"
+        f" ELSE ({n})::float8 END END"
     )
 
 

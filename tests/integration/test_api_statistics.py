@@ -48,7 +48,7 @@ async def _get(pool):
     return get
 
 
-async def test_histogram(pool, get):
+async def test_histogram(pool, get, distributed):
     """
     An answer has the time, each bucket's start, counts in all and by value, and their source.
     """
@@ -70,7 +70,7 @@ async def test_histogram(pool, get):
         "values": [{"value": "info", "value_is_cut": False, "total": 2, "counts": [2, 0]}],
         "other": {"total": 1, "counts": [0, 1]},
         "missing": {"total": 0, "counts": [0, 0]},
-        "source": "roll-ups",
+        "source": "scan" if distributed else "roll-ups",
     }
 
 
