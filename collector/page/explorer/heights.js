@@ -20,11 +20,15 @@ export class Heights {
 
   /** Let there be *count* rows, the first *added* of which are new. */
   resize(count, added = 0) {
-    if (count === this.count && !added) return;
+    const fits = count < this.#tree.length;
+    const same = fits && count >= this.count && !added; // what is behind all others changes nothing
     this.count = count;
-    if (added) this.#more = new Map([...this.#more].map(([index, more]) => [index + added, more]));
-    this.#tree = new Float64Array(count + 1);
-    for (const [index, more] of this.#more) if (index < count) this.#add(index, more);
+    if (same) return;
+    const more = [...this.#more].map(([index, pixels]) => [index + added, pixels]);
+    this.#more = new Map(more.filter(([index]) => index < count));
+    if (fits) this.#tree.fill(0);
+    else this.#tree = new Float64Array(2 * count + 1); // not once more with each page
+    for (const [index, pixels] of this.#more) this.#add(index, pixels);
   }
 
   /** Forget all heights but the usual. */

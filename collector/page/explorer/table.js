@@ -20,7 +20,8 @@ const WIDE = 240; // pixels that the message has at least
 const HEAD = 28;
 const BEYOND = 8; // rows that are drawn above and below those that are seen
 const REST = 200; // milliseconds without scrolling
-const AHEAD = 600; // rows before the end at which more are loaded
+const FILLED = 16; // rows that have all they have again, in each frame
+const AHEAD = { resting: 600, moving: 2_000 }; // rows before the end at which more are loaded
 
 /**
  * Props: `results` and its `version`, the explorer's `state`, `cursor` (the index of the row
@@ -30,7 +31,8 @@ const AHEAD = 600; // rows before the end at which more are loaded
  * `known`, fields that all records have in common.
  */
 export class Table extends Component {
-  state = { top: 0, height: 600, width: 800, moving: false, fast: false };
+  // Of what passes faster than it can be read, only the first `full` rows have all they have.
+  state = { top: 0, height: 600, width: 800, moving: false, full: Infinity };
   heights = new Heights(ROW.dense);
   #first = null; // the record of the first row, to know how many came before it
 
@@ -45,7 +47,7 @@ export class Table extends Component {
   componentWillUnmount() {
     this.props.handle.current = null;
     this.resized.disconnect();
-    clearTimeout(this.resting);
+    cancelAnimationFrame(this.settling);
   }
 
   componentDidUpdate(before) {
@@ -53,16 +55,16 @@ export class Table extends Component {
     this.#measureRows();
   }
 
-  render({ results, state, cursor }, { top, height, moving, fast }) {
+  render({ results, state, cursor }, { top, height, moving, full }) {
     this.#fit(results, state);
     const { heights } = this;
     const first = Math.max(0, heights.at(top) - BEYOND);
     // As many as can be seen at once, and always so many: a row that comes in takes the elements of
     // one that goes out. Of lines that wrap only those that are near.
-    const slots = Math.ceil(height / heights.usual) + 2 * BEYOND + 2;
+    const slots = this.slots = Math.ceil(height / heights.usual) + 2 * BEYOND + 2;
     const near = state.wrap ? heights.at(top + height) + BEYOND : first + slots - 1;
     const last = Math.min(results.rows.length - 1, near);
-    if (last > results.rows.length - AHEAD) queueMicrotask(() => results.more());
+    if (last > results.rows.length - AHEAD[moving ? "moving" : "resting"]) queueMicrotask(() => results.more());
     const { widths, fits, stacked } = this.#layout(state);
     this.variable = new Map(); // of the rows that are measured, their elements
     const rows = [];
@@ -71,7 +73,7 @@ export class Table extends Component {
       const slot = index % slots;
       // While they move their elements stay in place, which is quicker; at rest, as they are read.
       rows[moving ? slot : index - first] = html`<${Row} key=${slot} index=${index} entry=${entry} before=${results.rows[index - 1]} top=${heights.top(index)}
-        columns=${state.columns} fits=${fits} wrap=${state.wrap} brief=${fast && !state.wrap} utc=${state.utc} q=${state.q}
+        columns=${state.columns} fits=${fits} wrap=${state.wrap} brief=${index - first >= full && !state.wrap} utc=${state.utc} q=${state.q}
         open=${state.open.has(entry.id)} selected=${index === cursor} marked=${entry.id === state.around}
         table=${this} />`;
     }
@@ -118,11 +120,19 @@ export class Table extends Component {
   scrolled = () => {
     const top = this.grid.scrollTop;
     this.props.onScrolled?.(top < this.heights.usual);
-    const { moving, fast, height } = this.state;
-    const far = Math.abs(top - this.state.top) > height / 2;
-    this.setState({ top, moving: true, fast: moving && (fast || far) }); // not by a jump alone
-    clearTimeout(this.resting);
-    this.resting = setTimeout(() => this.setState({ moving: false, fast: false }), REST);
+    const fast = Math.abs(top - this.state.top) > this.state.height / 2;
+    this.setState({ top, moving: true, full: fast ? 0 : this.state.full });
+    this.scrolledAt = performance.now();
+    if (fast) this.passedAt = this.scrolledAt;
+    this.settling ??= requestAnimationFrame(this.settle);
+  };
+
+  /** Where nothing passed in this frame let some rows have all again; at rest put the elements in order. */
+  settle = (now) => {
+    const { moving, full } = this.state;
+    if (full < Infinity && now > this.passedAt) this.setState({ full: full + FILLED < this.slots ? full + FILLED : Infinity });
+    else if (now - this.scrolledAt > REST) this.setState({ moving: false });
+    this.settling = moving || full < Infinity ? requestAnimationFrame(this.settle) : null;
   };
 
   choose = (columns) => this.props.onColumns(columns);

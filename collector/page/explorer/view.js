@@ -100,6 +100,9 @@ export function Explorer({ params }) {
     { keys: ["u"], does: "Local times or UTC", run: toggles.utc },
   ]);
   const mistake = results.failure?.mistake ?? null;
+  // They are many elements, and the same while records come and the cursor moves.
+  const facets = useMemo(() => state.facets && !around && html`<${Facets} q=${state.q} range=${state.range} run=${run}
+    begun=${begun} onFilter=${to.filter} />`, [state, run, begun]);
 
   return html`<div class="explorer ${state.facets && !around ? "" : "without-facets"}">
     <h1 class="unseen">Logs</h1>
@@ -112,7 +115,7 @@ export function Explorer({ params }) {
       ? html`<${Around} state=${state} results=${results} onScope=${(scope) => to.set("scope", scope)} />`
       : html`<${Histogram} answer=${histogram.answer} failure=${histogram.failure} ever=${ever} utc=${state.utc}
           onRange=${(start, end) => to.range({ start, end, last: null })} />`}
-    ${state.facets && !around && html`<${Facets} q=${state.q} range=${state.range} run=${run} begun=${begun} onFilter=${to.filter} />`}
+    ${facets}
     <section class="records" aria-label="Records">
       <${Toolbar} state=${state} results=${results} version=${results.version} live=${live} paused=${paused}
         total=${around || state.live || ever ? null : histogram.answer?.total} toggles=${toggles}
