@@ -35,7 +35,15 @@ HOPELESS = [
 ]
 
 
-@pytest.mark.parametrize(("protocol", "record", "alone", "message", "rejected"), BESIDE)
+@pytest.fixture(name="record")
+def _record(request):
+    """A bad record, made only now if it is large."""
+    return request.param if isinstance(request.param, bytes) else request.param()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "record", "alone", "message", "rejected"), BESIDE, indirect=["record"]
+)
 def test_a_bad_record_costs_no_good_one(shared, protocol, record, alone, message, rejected):
     """
     The good records beside it are stored and found; the answer says what became of the bad one.
@@ -49,7 +57,9 @@ def test_a_bad_record_costs_no_good_one(shared, protocol, record, alone, message
     assert (200 if protocol is NativeBatch else alone) == sender.send_records(record).status
 
 
-@pytest.mark.parametrize(("protocol", "record", "alone", "message", "rejected"), HOPELESS)
+@pytest.mark.parametrize(
+    ("protocol", "record", "alone", "message", "rejected"), HOPELESS, indirect=["record"]
+)
 def test_a_request_that_cannot_be_read_is_refused_whole(
     shared, protocol, record, alone, message, rejected
 ):
@@ -63,7 +73,11 @@ def test_a_request_that_cannot_be_read_is_refused_whole(
     assert re.search(message, sender.message)
 
 
-@pytest.mark.parametrize(("record", "status", "message", "_"), [*bad.NATIVE, *bad.NATIVE_HOPELESS])
+@pytest.mark.parametrize(
+    ("record", "status", "message", "_"),
+    [*bad.NATIVE, *bad.NATIVE_HOPELESS],
+    indirect=["record"],
+)
 def test_single_record(shared, record, status, message, _):
     """
     A single record is stored or refused, and those before it stay.
