@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SETTINGS ?= config.yaml
+# Where it is set, every process compiles its code anew: a second of each start, and tests start many.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## Show what there is to do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
