@@ -11,6 +11,7 @@ import structlog
 
 from migrations.reader import READER
 from storage.errors import StorageError, Unavailable, translated
+from storage.layout import ENGINE
 from storage.pooler import Pooled
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ PATIENCE = 0.1  # seconds from the closing of a connection to the end of what wa
 CLOSE_TIMEOUT = 5.0  # seconds; Pool.close alone waits for ever for connections still out
 
 # Nobody may become a role that there isn't, and one without rights on our tables is of no use.
-MAY_READ = """
+MAY_READ = f"""
 SELECT coalesce((SELECT has_table_privilege(oid, to_regclass('log_entries'), 'SELECT')
-    FROM pg_roles WHERE rolname = $1), false)
+    FROM pg_roles WHERE rolname = $1), false), ({ENGINE})
 """
 
 log = structlog.get_logger()
@@ -164,7 +165,10 @@ async def _restrict(connection: Any) -> str | None:
     """Take rights from *connection*; give the reason where that can't be."""
     with suppress(asyncpg.InsufficientPrivilegeError):  # the server's own limit holds
         await _hold(connection, "temp_file_limit", TEMP_FILE_LIMIT)
-    if not await connection.fetchval(MAY_READ, READER):
+    may_read, kept_by = await connection.fetchrow(MAY_READ, READER)
+    if kept_by == "citus":
+        return "as another role the coordinator reaches no worker; see docs/citus.md"
+    if not may_read:
         return f"there is no role {READER} that may read log_entries; see docs/sql.md"
     try:
         await _hold(connection, "role", READER)

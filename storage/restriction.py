@@ -108,7 +108,10 @@ async def prepare(pool: Pool) -> None:
         with translated():
             async with pool.acquire() as connection, connection.transaction():
                 if await engine(connection) == "citus":  # as another role we reach no worker
-                    raise Unsuitable(f"with the engine citus no key can be restricted; {HELP}")
+                    raise Unsuitable(
+                        "with the engine citus no key that queries can be restricted;"
+                        " see docs/citus.md"
+                    )
                 await connection.execute(reader.created(ROLE))
                 restricted, ours, _ = await _schemas(connection)
                 await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {restricted}")

@@ -21,7 +21,7 @@ needed = pytest.mark.skipif(PROGRAM is None, reason="no pgbouncer on this machin
 # Few servers, and the next one for each transaction: what outlives one is soon in the way.
 CONFIG = """
 [databases]
-* = host={host} port=5432 user={user}
+* = host={host} port={port} user={user}
 [pgbouncer]
 auth_type = any
 pool_mode = {mode}
@@ -39,7 +39,8 @@ class Pooler:
 
     def __init__(self, dsn, folder, mode):
         parts = urlsplit(dsn)
-        host = Path(parse_qs(parts.query)["host"][0])
+        asked = parse_qs(parts.query)
+        host, port = Path(asked["host"][0]), asked.get("port", ["5432"])[0]
         self._folder = folder
         # Under root it runs as another user, and none but the server's may come to its socket.
         self._user = {"user": host.stat().st_uid} if os.geteuid() == 0 else {}
@@ -48,7 +49,7 @@ class Pooler:
         self._socket = folder / ".s.PGSQL.5432"
         self.dsn = urlunsplit(parts._replace(query=urlencode({"host": str(folder)})))
         (folder / "pgbouncer.ini").write_text(
-            CONFIG.format(host=host, user=parts.username, folder=folder, mode=mode)
+            CONFIG.format(host=host, port=port, user=parts.username, folder=folder, mode=mode)
         )
         self.start()
 

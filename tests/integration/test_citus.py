@@ -6,8 +6,10 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+import structlog
 
-from storage import citus, database, encoding, engines, migrate, partitions, restriction
+from storage import citus, encoding, engines, migrate, partitions, restriction
+from storage import database as connections
 from storage.errors import Unavailable, Unsuitable
 from storage.follower import Follower
 from storage.layout import NAMES
@@ -142,7 +144,7 @@ async def test_a_plain_database_is_distributed(plain):
     All records stay, with their transactions, and so do the views; it is done once.
     """
     told = []
-    async with database.connected(plain, size=2, init=encoding.prepare) as pool:
+    async with connections.connected(plain, size=2, init=encoding.prepare) as pool:
         await partitions.maintain(pool, TODAY, ahead=0)
         await store(pool, *(record(msg=f"{n}", timestamp=NOON - n * DAY) for n in range(4)))
         await pool.execute("INSERT INTO log_entries (level, msg) VALUES ('WARN', 'direct')")
@@ -187,14 +189,28 @@ async def test_a_server_without_it(empty_database, distributed):
 
 async def test_no_key_is_restricted(pool, workers):
     """
-    Keys for some services are refused, where they are made and where they are used.
+    Keys that query some services are refused, where they are made and where they are used.
     """
     assert workers
-    with pytest.raises(Unsuitable, match="no key can be restricted"):
+    with pytest.raises(Unsuitable, match="no key that queries can be restricted"):
         await restriction.prepare(pool)
     async with pool.acquire() as connection, connection.transaction():
         with pytest.raises(Unavailable):
             await restriction.enter(connection, restriction.Restriction(("api",), ()))
+
+
+async def test_queries_run_as_ourselves(pool, workers, database):
+    """
+    Queries run as the collector's own user, also where the reader may read, and that is said.
+    """
+    assert workers
+    await store(pool, record())
+    await pool.execute(f"GRANT SELECT ON log_entries TO {connections.READER}")
+    with structlog.testing.capture_logs() as lines:
+        async with connections.reading(database, size=1) as readers:
+            assert 1 == await readers.fetchval("SELECT count(*) FROM log_entries")
+
+    assert ["docs/citus.md"] == [line["reason"].rpartition("see ")[2] for line in lines]
 
 
 async def test_what_services_insert(pool, workers):

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from collector import configfile, engine, examination
-from storage import database, encoding, export, pooler, search
+from storage import database, encoding, export, layout, pooler, search
 from storage.errors import Unsuitable
 from storage.reader import Reader
 from tests.builders import NOON, record
@@ -26,20 +26,21 @@ SELECT current_setting('default_transaction_read_only'), current_setting('statem
 """
 
 
-def configured(dsn, direct=""):
-    text = f'exporters: {{postgres: {{dsn: "{dsn}", direct_dsn: "{direct}"}}}}'
+def configured(dsn, direct="", kept_by="postgres"):
+    text = f'exporters: {{postgres: {{dsn: "{dsn}", direct_dsn: "{direct}", engine: {kept_by}}}}}'
     return configfile.parse(text, "test", {}).config
 
 
 @needed
-async def test_settings_are_those_of_each_transaction(database):
+async def test_settings_are_those_of_each_transaction(database, distributed):
     """
     Whatever is done through a pooler has our settings, the role for queries among them, and leaves
     nothing behind for who has the connection next: no setting, no role, no prepared statement.
     """
     with pooling(database) as between:
         dsn = between.dsn
-        await _read_and_written(dsn)
+        # With Citus queries run as whoever connects.
+        await _read_and_written(dsn, user="postgres" if distributed else "pixsim_reader")
         connection = await asyncpg.connect(dsn, statement_cache_size=0)
         left = [await connection.fetchrow(LEFT) for _ in range(16)]
         await connection.close()
@@ -48,7 +49,7 @@ async def test_settings_are_those_of_each_transaction(database):
     assert {("off", "0", True, 0)} == {row[:4] for row in map(tuple, left)}
 
 
-async def _read_and_written(dsn):
+async def _read_and_written(dsn, *, user):
     async with (
         database.connected(dsn, size=2, pooled=True, init=encoding.prepare) as pool,
         database.reading(dsn, size=4, pooled=True) as readers,
@@ -61,25 +62,26 @@ async def _read_and_written(dsn):
         async with export.exporting(reader, search.EVERYTHING, now=NOON) as blocks:
             exported = [entry async for block in blocks for entry in block]
         with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
-            await readers.execute("DELETE FROM log_entries")
+            await readers.execute("DELETE FROM ledger")
 
-    assert {("on", "1min", "on", "UTC", "pixsim_reader")} == set(map(tuple, settings))
+    assert {("on", "1min", "on", "UTC", user)} == set(map(tuple, settings))
     assert [[e.id for e in trace.entries] for trace in found] == stored
     assert sorted(entry.id for entry in exported) == sorted(itertools.chain(*stored))
 
 
 @needed
-async def test_a_pooler_is_told_from_a_server(database, server):
+async def test_a_pooler_is_told_from_a_server(database, server, pool):
     """
     What lends its connections for less than a session is known, and is no place for migrations;
     one that keeps sessions is as good as the server, and one before another database is refused.
     """
+    kept_by = await layout.engine(pool)
     with pooling(database) as between, pooling(database, "session") as keeping:
         assert not await pooler.lends(database)
         assert not await pooler.lends(keeping.dsn)
         with pytest.raises(Unsuitable, match="direct_dsn leads to the server itself"):
             await engine.upgrade(configured(between.dsn).store, between.dsn, print)
-        await engine.check(configured(between.dsn, database).store, database)
+        await engine.check(configured(between.dsn, database, kept_by).store, database)
         with pytest.raises(Unsuitable, match="other tables than direct_dsn"):
             await engine.check(configured(between.dsn, server).store, server)
         told = {}
