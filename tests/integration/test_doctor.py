@@ -41,7 +41,7 @@ def states(checks, state):
     return {name for name, check in checks.items() if check["state"] == state}
 
 
-def test_problems_of_a_database(database, doctor, hypertable):
+def test_problems_of_a_database(database, doctor, hypertable, distributed):
     """
     What is wrong with the server, its partitions, forwarders and rules is a problem each, with
     what is to be done; what is well is told too.
@@ -58,7 +58,9 @@ def test_problems_of_a_database(database, doctor, hypertable):
     code, after = doctor(database)
 
     # The servers of tests are hasty, and nobody has made partitions.
-    engine = {"engine"} if hypertable else set()  # which the configuration doesn't name
+    engine = (
+        {"engine"} if hypertable or distributed else set()
+    )  # which the configuration doesn't name
     assert {"durability", "partitions"} | engine == states(before, "problem")
     assert {"configuration", "database", "clock", "rights", "schema"} <= states(before, "ok")
     assert 1 == code

@@ -166,18 +166,24 @@ async def test_direct_writers_insert_unchanged(database, columns, values):
     assert found == [("direct", 17, "t9", "2025-11-13 00:30:00.5+00", True, "sql", 1)]
 
 
-async def test_purging_statements_work(database):
+async def test_purging_statements_work(database, distributed):
     """
-    Services' DELETE by age and TRUNCATE work on the table.
+    Services' DELETE by age and TRUNCATE work on the table; with Citus both are refused.
     """
     insert = "INSERT INTO log_entries (level, timestamp) VALUES ('INFO', '2020-01-01')"
-    with psycopg.connect(database) as connection:
+    delete = "DELETE FROM log_entries WHERE timestamp < now() - interval '30 days'"
+    truncate = "TRUNCATE log_entries"
+    with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(insert)
-        deleted = connection.execute(
-            "DELETE FROM log_entries WHERE timestamp < now() - interval '30 days'"
-        ).rowcount
+        if distributed:
+            with pytest.raises(psycopg.errors.FeatureNotSupported, match="cannot modify views"):
+                connection.execute(delete)
+            with pytest.raises(psycopg.errors.WrongObjectType, match="is not a table"):
+                connection.execute(truncate)
+            return
+        deleted = connection.execute(delete).rowcount
         connection.execute(insert)
-        connection.execute("TRUNCATE log_entries")
+        connection.execute(truncate)
         left = connection.execute("SELECT count(*) FROM log_entries").fetchone()
 
     assert (deleted, left) == (1, (0,))

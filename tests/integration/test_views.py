@@ -49,15 +49,19 @@ async def made(dsn):
 
 
 def scanned(plan):
-    """The relations that a plan reads from end to end."""
-    found = [plan["Relation Name"]] if plan["Node Type"] == "Seq Scan" else []
-    return found + [name for part in plan.get("Plans", ()) for name in scanned(part)]
+    """The relations that a plan reads from end to end, Citus' parts of it too."""
+    if isinstance(plan, list):
+        return [name for part in plan for name in scanned(part)]
+    if not isinstance(plan, dict):
+        return []
+    found = [plan["Relation Name"]] if plan.get("Node Type") == "Seq Scan" else []
+    return found + scanned(list(plan.values()))
 
 
 def entries_scanned(connection, query):
     (plan,) = connection.execute(f"EXPLAIN (FORMAT JSON) {query}").fetchone()[0]
-    # the default partition is empty, and may be read
-    return [name for name in scanned(plan["Plan"]) if name.startswith("log_entries_2")]
+    # the default partition is empty, and may be read; a shard's name goes on after the day's
+    return {name[:20] for name in scanned(plan) if name.startswith("log_entries_2")}
 
 
 @pytest.mark.parametrize(
@@ -78,22 +82,24 @@ def entries_scanned(connection, query):
         "SELECT * FROM jobs j JOIN logs l ON l.job_id = j.id WHERE j.customer = 7",
     ],
 )
-def test_an_id_goes_by_its_index(many, query):
+def test_an_id_goes_by_its_index(many, query, distributed):
     """
     Who asks a view for an id, or joins it by one, doesn't read every record.
+
+    With Citus, which takes conditions into no view that groups, that is true of `logs` alone.
     """
-    assert [] == entries_scanned(many, query)
+    grouped = "traces" in query or "jobs_seen" in query
+
+    assert bool(entries_scanned(many, query)) is (distributed and grouped)
 
 
-def test_what_an_id_would_cost_without_its_index(many, distributed):
+def test_what_an_id_would_cost_without_its_index(many):
     """
     The test above would see a scan: a condition on no indexed column is one of every day.
     """
-    if distributed:
-        pytest.skip(reason="Citus' workers have the same indexes, and plans of their own")
     found = entries_scanned(many, "SELECT * FROM jobs_seen WHERE last_stage = 'x'")
 
-    assert {f"log_entries_{day:%Y%m%d}" for day in DAYS} <= set(found)
+    assert {f"log_entries_{day:%Y%m%d}" for day in DAYS} <= found
 
 
 async def test_jobs(pool):
