@@ -26,12 +26,14 @@ from storage.destinations import (
     replay_of,
 )
 from storage.errors import Unavailable, translated
-from storage.positions import Position, literal
+from storage.moments import literal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     import asyncpg
+
+    from storage.positions import Position
 
 SEED = 7_166_349_251_015_440  # the advisory locks of destinations are hashes of their names by it
 TIMEOUT = 10.0  # seconds for a statement of the holder

@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from storage import moments
 
-_EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # Postgres'
+if TYPE_CHECKING:
+    import datetime as dt
+
 _VERSION = b"\x01"  # with which jsonb begins on the wire
 _encode = msgspec.json.Encoder().encode
 
 
 async def prepare(connection: Any) -> None:
-    """Make *connection* one of a writer's."""
+    """Make *connection* one of a writer's, which takes a record's times as they are."""
     await connection.set_type_codec(
-        "timestamptz",
-        schema="pg_catalog",
-        encoder=_encoder(),
-        decoder=_time,
-        format="tuple",
+        "timestamptz", schema="pg_catalog", encoder=_microseconds, decoder=_time, format="tuple"
     )
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=_json, decoder=_text, format="binary"
     )
 
 
-def _encoder() -> Callable[[dt.datetime], tuple[int]]:
-    """Give the function from a time to what Postgres takes for it."""
-    before, encoded = _EPOCH, (0,)
-
-    def microseconds(time: dt.datetime) -> tuple[int]:
-        nonlocal before, encoded
-        if time is not before:  # most records were observed when they happened
-            since = time - _EPOCH
-            before = time
-            encoded = ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds,)
-        return encoded
-
-    return microseconds
+def _microseconds(time: moments.Moment | dt.datetime) -> tuple[moments.Moment]:
+    return (time if type(time) is int else moments.moment(time),)  # type: ignore[arg-type]
 
 
-def _time(microseconds: tuple[int]) -> dt.datetime:
-    return _EPOCH + dt.timedelta(microseconds=microseconds[0])
+def _time(microseconds: tuple[moments.Moment]) -> dt.datetime:
+    return moments.time(microseconds[0])
 
 
 def _json(value: dict[str, object] | str) -> bytes:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from storage.positions import Moment, Place, Position, Snapshot, moment, through
+from storage.moments import Moment, sent
+from storage.positions import Place, Position, Snapshot, through
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from storage.ledger_days import Days
 
-ROWS_AT_ONCE = 500  # of the ledger
+FEWEST_ROWS, MOST_ROWS = 50, 500  # of the ledger, at once
 NEAR: Moment = 1_000_000  # extents with less between them are one
 # Of the times that one query looks through, if they are of more than one extent: records of
 # other transactions are there too.
@@ -25,17 +26,17 @@ KNOWN_AT_MOST = 16
 # Two conditions, each with its way into the index: however old the oldest running transaction
 # is, those that were read since aren't looked at. Of the partitions only those matter that the
 # position has not seen to their end.
-LEDGER = f"""
+LEDGER = """
 SELECT xid, records, timestamptz_send(min_timestamp), timestamptz_send(max_timestamp) FROM (
     (SELECT * FROM ledger WHERE xid >= $1::xid8 AND xid < $3::xid8 AND xid <> ALL ($4::xid8[])
         AND received_at >= $5 AND records > 0 AND min_timestamp <= max_timestamp
-        ORDER BY xid LIMIT {ROWS_AT_ONCE})
+        ORDER BY xid LIMIT $6::bigint)
     UNION ALL
     (SELECT * FROM ledger WHERE xid = ANY ($2::xid8[]) AND xid < $3::xid8
         AND xid <> ALL ($4::xid8[])
         AND received_at >= $5 AND records > 0 AND min_timestamp <= max_timestamp
-        ORDER BY xid LIMIT {ROWS_AT_ONCE})
-) l ORDER BY xid LIMIT {ROWS_AT_ONCE}
+        ORDER BY xid LIMIT $6::bigint)
+) l ORDER BY xid LIMIT $6::bigint
 """
 # Of one transaction, those of which others begin before they end, or within the same minute,
 # being one already.
@@ -86,6 +87,7 @@ class Ledger:
     def __init__(self, days: Days) -> None:
         self._days = days
         self._known: dict[int, list[Extent]] = {}
+        self._rows = MOST_ROWS  # at once, for as many as are needed change little
 
     async def reach(
         self, connection: Any, position: Position, upto: Snapshot, records: int
@@ -97,15 +99,16 @@ class Ledger:
         seen = position.seen
         start = self._days.start(seen)
         rows = await connection.fetch(
-            LEDGER, seen.xmax, seen.running, upto.xmax, upto.running, start
+            LEDGER, seen.xmax, seen.running, upto.xmax, upto.running, start, limit := self._rows
         )
         found = [
-            (xid, [Extent(row[1], moment(row[2]), moment(row[3])) for row in group])
+            (xid, [Extent(row[1], sent(row[2]), sent(row[3])) for row in group])
             for xid, group in itertools.groupby(rows, key=lambda row: row[0])
         ]
         if not found:
             return None
-        cut = len(rows) == ROWS_AT_ONCE  # the last one may have more
+        cut = len(rows) == limit  # the last one may have more
+        self._rows = MOST_ROWS
         if (cut and len(found) == 1) or sum(each.records for each in found[0][1]) > records:
             xid = found[0][0]
             begun = Position(seen | upto.until(xid - 1))
@@ -121,6 +124,8 @@ class Ledger:
         while _breadth(extents := _together(found[:taken])) > BREADTH and taken > 1:
             taken //= 2
         chosen = found[:taken]
+        used = sum(len(each) for _, each in chosen)
+        self._rows = min(max(2 * used, FEWEST_ROWS), MOST_ROWS)
         return Reach(
             xids=[xid for xid, _ in chosen],
             extents=extents,
@@ -138,7 +143,7 @@ class Ledger:
         """Give what follows *position* in transaction *xid*, after which *seen* is read."""
         if (extents := self._known.get(xid)) is None:
             extents = [
-                Extent(row[0], moment(row[1]), moment(row[2]))
+                Extent(row[0], sent(row[1]), sent(row[2]))
                 for row in await connection.fetch(WHOLE, xid)
             ]
             while len(self._known) >= KNOWN_AT_MOST:

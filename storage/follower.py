@@ -16,13 +16,23 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from storage import filters, ledger_days, shards, stored
-from storage import positions as p
 from storage.entries import SELECTED, Entry, entry
 from storage.errors import Rejected, translated
 from storage.extents import Ledger
 from storage.layout import PARTITIONS, Engine, engine
 from storage.ledger_days import Days
-from storage.pieces import BEHIND, LAST, PLACE, PLACED, WANTED, XID, Statement, select
+from storage.moments import sent
+from storage.pieces import (
+    LAST,
+    NUMBERED,
+    PLACE,
+    PLACED,
+    WANTED,
+    XID,
+    Statement,
+    numbers,
+    select,
+)
 from storage.positions import BEGINNING, Place, Position, Snapshot
 from storage.roll_ups import STILL
 from storage.settlement import settled
@@ -159,20 +169,22 @@ class Follower:
             Foreign: the position is of another server.
             Unavailable: the database is away, or a lock is held for long; try again later.
         """
-        where = Where()
-        wanted = "true" if search is None else _met(search, where, now)
+        statement = Statement(stored.SELECTED, where := Where())
+        if search is not None:
+            found = f"{_met(search, where, now)} AS wanted"
+            statement = Statement(stored.SELECTED, where, found, "wanted")
         async with self._reading() as connection:
             read = await self._read(
                 connection,
                 position,
-                Statement(f"{wanted} AS wanted", "wanted", stored.SELECTED, where),
+                statement,
                 records=records,
                 bytes=bytes,
                 upto=upto,
             )
-            loaded = await self._interned.load(connection, read.rows, BEHIND)
+            loaded = await self._interned.load(connection, read.rows, statement.behind)
         return StoredPiece(
-            rows=stored.stored(read.rows, loaded, BEHIND, read.after),
+            rows=stored.stored(read.rows, loaded, statement.behind, read.after),
             position=read.position,
             passed=read.passed,
             gone=read.gone,
@@ -195,23 +207,25 @@ class Follower:
             f"CASE WHEN {_met(search, where, now)} THEN {place} END"
             for place, search in enumerate(searches)
         )
+        statement = Statement(
+            f"places, {SELECTED}",
+            where,
+            f"array_remove(ARRAY[{places}]::integer[], NULL) AS places",
+            "cardinality(places) > 0",
+        )
+        behind = statement.behind
         async with self._reading() as connection:
             read = await self._read(
                 connection,
                 position,
-                Statement(
-                    f"array_remove(ARRAY[{places}]::integer[], NULL) AS places",
-                    "cardinality(places) > 0",
-                    f"places, {SELECTED}",
-                    where,
-                ),
+                statement,
                 records=records,
                 bytes=bytes,
                 upto=upto,
             )
         return FollowedPiece(
             rows=[
-                Followed(entry(row, BEHIND + 1), tuple(row[BEHIND]), read.after(row), row[XID])
+                Followed(entry(row, behind + 1), tuple(row[behind]), read.after(row), row[XID])
                 for row in read.rows
             ],
             position=read.position,
@@ -276,19 +290,23 @@ class Follower:
             *statement.where.arguments,
         )
         former = reach.after.read if reach.after else 0
+        number = NUMBERED if statement.wanted else numbers(rows)
 
         def after(row: asyncpg.Record) -> Position:
-            xid, moment, number, place = PLACED(row)
-            return Position(reach.before[xid], Place(xid, p.moment(moment), number, former + place))
+            xid, moment, id_ = PLACED(row)
+            place = Place(xid, sent(moment), id_, former + number(row))
+            return Position(reach.before[xid], place)
 
-        passed: int = rows[-1][PLACE] if rows else 0
+        passed = len(rows)
+        if rows and statement.wanted:
+            passed = rows[-1][PLACE]
         ended = not rows or (rows[-1][LAST] and not (reach.along and passed == records))
         end = after(rows[-1]) if rows else position
         if ended:
             end = reach.end
             if end.within:  # behind an extent
                 end = Position(end.seen, msgspec.structs.replace(end.within, read=former + passed))
-        if rows and not rows[-1][WANTED]:
+        if rows and statement.wanted and not rows[-1][WANTED]:
             rows.pop()
         gone = max(reach.expected - passed, 0) if ended and reach.expected is not None else 0
         return _Read(

@@ -8,10 +8,11 @@ others.
 
 from __future__ import annotations
 
-import datetime as dt  # noqa: TC003  msgspec reads the annotations when the class is made
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from storage.moments import HOUR, Moment, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from storage.records import Batch
     from storage.repeats import Keys
 
-    Within = tuple[int, dt.datetime, dt.datetime]  # an hour: records, the first and last time
+    Within = tuple[int, Moment, Moment]  # an hour: records, the first and last time
 
 INSERT = """
 INSERT INTO ledger (receiver, sender, requests, records, refused, min_timestamp, max_timestamp)
@@ -31,13 +32,17 @@ class _Entry(msgspec.Struct):
     requests: int = 0
     records: int = 0
     refused: int = 0
-    first: dt.datetime | None = None
-    last: dt.datetime | None = None
+    first: Moment | None = None
+    last: Moment | None = None
 
-    def add(self, records: int, first: dt.datetime, last: dt.datetime) -> None:
+    def add(self, records: int, first: Moment, last: Moment) -> None:
         self.records += records
         self.first = first if self.first is None else min(self.first, first)
         self.last = last if self.last is None else max(self.last, last)
+
+    def values(self) -> tuple[object, ...]:
+        times = (None if time is None else literal(time) for time in (self.first, self.last))
+        return (self.requests, self.records, self.refused, *times)
 
 
 def entry(batches: Iterable[Batch], refused: Mapping[int, str], keys: Keys) -> str:
@@ -50,7 +55,7 @@ def entry(batches: Iterable[Batch], refused: Mapping[int, str], keys: Keys) -> s
 
     They violate the primary key of ``seen`` where more than *keys* knows was stored before.
     """
-    entries: dict[tuple[str, str, dt.datetime | None], _Entry] = {}
+    entries: dict[tuple[str, str, int | None], _Entry] = {}
     place = 0
     for batch in batches:
         times = [record.timestamp for record in batch.records]
@@ -72,10 +77,7 @@ def entry(batches: Iterable[Batch], refused: Mapping[int, str], keys: Keys) -> s
         its.requests += 1
         its.refused += bad
     statement = INSERT.format(
-        _values(
-            (receiver, sender, *msgspec.structs.astuple(its))
-            for (receiver, sender, _), its in entries.items()
-        )
+        _values((receiver, sender, *its.values()) for (receiver, sender, _), its in entries.items())
     )
     if seen := keys.rows(refused):
         statement += f"; {INSERT_KEYS.format(_values(seen))}"
@@ -98,17 +100,13 @@ def _literal(value: object) -> str:
     return f"E'{quoted}'"
 
 
-def _by_hour(times: Sequence[dt.datetime]) -> dict[dt.datetime, Within]:
+def _by_hour(times: Sequence[Moment]) -> dict[int, Within]:
     if not times:
         return {}
     first, last = min(times), max(times)
-    if (hour := _hour(first)) == _hour(last):  # nearly always, so it is quick
+    if (hour := first // HOUR) == last // HOUR:  # nearly always, so it is quick
         return {hour: (len(times), first, last)}
-    hours: dict[dt.datetime, list[dt.datetime]] = {}
+    hours: dict[int, list[Moment]] = {}
     for time in times:
-        hours.setdefault(_hour(time), []).append(time)
+        hours.setdefault(time // HOUR, []).append(time)
     return {hour: (len(each), min(each), max(each)) for hour, each in hours.items()}
-
-
-def _hour(moment: dt.datetime) -> dt.datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)

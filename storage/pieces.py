@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+import itertools
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from storage import positions as p
+from storage.moments import literal, time_within
 from storage.pages import BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from asyncpg import Record
+
     from storage.extents import Reach
     from storage.where import Where
 
-# Columns before those of the record.
-WANTED, LAST, NUMBER, PLACE, XID, MOMENT, ID = range(7)
-BEHIND = 7
-PLACED = itemgetter(XID, MOMENT, ID, NUMBER)  # quicker than four times from the row
+# Columns before those of the record; the last three only where not all rows are wanted, for else
+# they are counted: a window and a sort by other columns less, and each column takes its time.
+LAST, XID, MOMENT, ID, WANTED, PLACE, NUMBER = range(7)
+PLACED = itemgetter(XID, MOMENT, ID)  # quicker than three times from the row
+NUMBERED = itemgetter(NUMBER)
+COUNTED = """, row_number() OVER walk AS place,
+        row_number() OVER (PARTITION BY xid ORDER BY timestamp, id) AS number"""
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """What a piece is made of: a column, the condition on it, what is selected, and arguments."""
+    """
+    What a piece is made of: a column, the condition on it, what is selected, and arguments.
 
-    column: str
-    wanted: str
+    Without a condition all rows are wanted.
+    """
+
     selected: str
     where: Where
+    column: str = ""
+    wanted: str = ""
+
+    @property
+    def behind(self) -> int:
+        """How many columns there are before those that are selected."""
+        return NUMBER + 1 if self.wanted else ID + 1
 
 
 def select(statement: Statement, reach: Reach, records: int, bytes: int, *, divided: bool) -> str:  # noqa: A002
@@ -39,30 +56,30 @@ def select(statement: Statement, reach: Reach, records: int, bytes: int, *, divi
     conditions = [f"xid = ANY ({where.bind(reach.xids)}::xid8[])"]
     if (after := reach.after) is not None:
         first = max(first, after.moment)
-        beside = f"{where.bind(p.literal(after.moment))}::text::timestamptz, {where.bind(after.id)}"
+        beside = f"{where.bind(literal(after.moment))}::text::timestamptz, {where.bind(after.id)}"
         conditions.append(f"(timestamp, id) > ({beside}::bigint)")
     # Only of a constant Postgres knows early which partitions it needs.
-    for sign, limit in ((">=", p.time(first)), ("<=", p.time(last))):
+    for sign, limit in ((">=", time_within(first)), ("<=", time_within(last))):
         if limit is not None:
             conditions.append(f"timestamp {sign} {where.bind(limit)}")
     condition = " AND ".join(conditions)
     if reach.along:
         source = (
             f"(SELECT * FROM log_entries WHERE {condition}"
-            f" AND timestamp >= {where.bind(p.literal(first))}::text::timestamptz"
-            f" AND timestamp <= {where.bind(p.literal(last))}::text::timestamptz"
+            f" AND timestamp >= {where.bind(literal(first))}::text::timestamptz"
+            f" AND timestamp <= {where.bind(literal(last))}::text::timestamptz"
             f" ORDER BY timestamp, id LIMIT {where.bind(records)}::bigint)"
         )
     elif divided:  # whose planner knows of no LATERAL; by OFFSET it reads this first
         times = " OR ".join(
-            f"(timestamp >= {where.bind(p.literal(each.first))}::text::timestamptz"
-            f" AND timestamp <= {where.bind(p.literal(each.last))}::text::timestamptz)"
+            f"(timestamp >= {where.bind(literal(each.first))}::text::timestamptz"
+            f" AND timestamp <= {where.bind(literal(each.last))}::text::timestamptz)"
             for each in reach.extents
         )
         source = f"(SELECT * FROM log_entries WHERE {condition} AND ({times or 'false'}) OFFSET 0)"
     else:
         firsts, lasts = (
-            f"{where.bind([p.literal(each) for each in ends])}::text[]::timestamptz[]"
+            f"{where.bind([literal(each) for each in ends])}::text[]::timestamptz[]"
             for ends in (
                 [each.first for each in reach.extents],
                 [each.last for each in reach.extents],
@@ -73,17 +90,31 @@ def select(statement: Statement, reach: Reach, records: int, bytes: int, *, divi
             f" (SELECT * FROM log_entries WHERE timestamp >= first AND timestamp <= last"
             f" AND {condition} OFFSET 0) e)"
         )
+    before, counted, condition, size = "", "", "", BYTES
+    if wanted := statement.wanted:
+        source = f"(SELECT *, {statement.column} FROM {source} e)"
+        before, counted = f" {wanted}, place, number,", COUNTED
+        condition, size = f"({wanted} OR last) AND", f"CASE WHEN {wanted} THEN {BYTES} ELSE 0 END"
     return f"""
-SELECT {statement.wanted}, last, number, place, xid, timestamptz_send(timestamp), id,
-    {statement.selected}
+SELECT last, xid, timestamptz_send(timestamp), id,{before} {statement.selected}
 FROM (
-    SELECT *, lead(true) OVER walk IS NULL AS last, row_number() OVER walk AS place,
-        row_number() OVER (PARTITION BY xid ORDER BY timestamp, id) AS number,
-        sum(size) OVER walk - size AS before
-    FROM (SELECT *, CASE WHEN {statement.wanted} THEN {BYTES} ELSE 0 END AS size
-        FROM (SELECT *, {statement.column} FROM {source} e) e) e
+    SELECT *, lead(true) OVER walk IS NULL AS last, sum(size) OVER walk - size AS before{counted}
+    FROM (SELECT *, {size} AS size FROM {source} e) e
     WINDOW walk AS (ORDER BY xid, timestamp, id ROWS UNBOUNDED PRECEDING)
 ) e
-WHERE ({statement.wanted} OR last) AND before < {where.bind(bytes)}::bigint
+WHERE {condition} before < {where.bind(bytes)}::bigint
 ORDER BY xid, timestamp, id
 """
+
+
+def numbers(rows: Sequence[Record]) -> Callable[[Record], int]:
+    """Give what tells the number of each of *rows*, which are all, within its transaction."""
+    found: dict[int, int] = {}
+
+    def number(row: Record) -> int:
+        if not found:  # nearly nobody asks
+            for _, group in itertools.groupby(rows, itemgetter(XID)):
+                found.update((id(each), place) for place, each in enumerate(group, 1))
+        return found[id(row)]
+
+    return number

@@ -7,22 +7,14 @@ are; so none is ever passed over, and one that takes hours holds nobody up.
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 import re
 
 import msgspec
 
-Moment = int  # microseconds from Postgres' epoch on, exact where Python has no such time
-INFINITY: Moment = 2**63 - 1
-EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
-_DAY = 86_400_000_000
-_EPOCH_JULIAN = 2_451_545  # days, as dates that begin with J count them
+from storage.moments import INFINITY, Moment
+
 _LAST_ID = 2**63 - 1
-_FIRST, _LAST = (
-    (limit.replace(tzinfo=dt.UTC) - EPOCH) // dt.timedelta(microseconds=1)
-    for limit in (dt.datetime.min, dt.datetime.max)  # noqa: DTZ901  both get one
-)
 _TEXT = re.compile(
     r"(?P<seen>\d{1,20}(?:\.\d{1,20})*)"
     r"(?:_(?P<xid>\d{1,20})\.(?P<moment>-?\d{1,19})\.(?P<id>-?\d{1,19})\.(?P<read>\d{1,19}))?",
@@ -143,25 +135,3 @@ BEGINNING = Position(Snapshot(0))  # sees not even 0, which rows from another se
 def through(xid: int, moment: Moment, read: int) -> Place:
     """Give the place behind all records of *xid* that are of *moment*."""
     return Place(xid, moment, _LAST_ID, read)
-
-
-def moment(sent: bytes) -> Moment:
-    """Give what timestamptz_send has written."""
-    return int.from_bytes(sent, "big", signed=True)
-
-
-def time(moment: Moment) -> dt.datetime | None:
-    """Give *moment* as Python has it, if it does."""
-    return EPOCH + dt.timedelta(microseconds=moment) if _FIRST < moment < _LAST else None
-
-
-def literal(moment: Moment) -> str:
-    """Give *moment* as Postgres reads it; Python has no times beyond its years 1 to 9999."""
-    if abs(moment) >= INFINITY:
-        return "infinity" if moment > 0 else "-infinity"
-    days, rest = divmod(moment, _DAY)
-    seconds, microseconds = divmod(rest, 1_000_000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    julian = _EPOCH_JULIAN + days
-    return f"J{julian} {hours:02}:{minutes:02}:{seconds:02}.{microseconds:06}+00"

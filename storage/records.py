@@ -7,9 +7,9 @@ them. `COLUMNS` is their order and the names of the table's columns.
 
 from __future__ import annotations
 
-import datetime as dt  # noqa: TC003  msgspec reads the annotations when the class is made
-
 import msgspec
+
+from storage.moments import Moment  # noqa: TC001  msgspec reads the annotations
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -42,17 +42,17 @@ class LogRecord(msgspec.Struct, gc=False):  # by place too: rows are made so, in
     """
     One row of ``log_entries``, in column order; not frozen, for processors change it.
 
-    Times are aware. Postgres keeps microseconds; ``timestamp_ns`` and
-    ``observed_timestamp_ns`` are the 0-999 ns below them. No text holds NUL or a lone
-    surrogate, and no integer exceeds int64.
+    Times are Postgres' own, microseconds since 2000, which takes no time to encode;
+    ``timestamp_ns`` and ``observed_timestamp_ns`` are the 0-999 ns below them. No text holds
+    NUL or a lone surrogate, and no integer exceeds int64.
     """
 
-    timestamp: dt.datetime
+    timestamp: Moment
     level: str  # as the sender wrote it; where it wrote none, the number's short name
     service: str
     id: int | None = None  # given by the writer
     timestamp_ns: int | None = None
-    observed_timestamp: dt.datetime | None = None
+    observed_timestamp: Moment | None = None
     observed_timestamp_ns: int | None = None
     severity_number: int = 0  # OTLP SeverityNumber, 0 (unspecified) to 24
     env: str | None = "dev"
@@ -86,6 +86,7 @@ class LogRecord(msgspec.Struct, gc=False):  # by place too: rows are made so, in
 
 
 COLUMNS: tuple[str, ...] = LogRecord.__struct_fields__
+TIMES = ("timestamp", "observed_timestamp")
 
 # An OTLP record attribute whose name is a column's and whose value the column gives back
 # exactly is kept in the column alone, and the column's bit, by its place here, is set in

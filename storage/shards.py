@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from storage.layout import NAMES
-from storage.positions import literal, moment
+from storage.moments import literal, sent
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -89,7 +89,7 @@ async def gone(
     if not rows:
         return []
     numbers = [row[0] for row in rows]
-    times = [literal(moment(row[1])) for row in rows]
+    times = [literal(sent(row[1])) for row in rows]
     counts: list[tuple[str | None, int, int]] = [
         (None, each, numbers.count(each)) for each in sorted(set(numbers))
     ]

@@ -8,18 +8,20 @@ over (``synchronous=FULL``). Everything here blocks; `storage.spool` calls it on
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import sqlite3
 import time
 import zlib
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003  msgspec reads the annotations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from storage import moments
 from storage.errors import SpoolFailed, SpoolFull
-from storage.records import COLUMNS, Batch, LogRecord
+from storage.records import COLUMNS, TIMES, Batch, LogRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -67,6 +69,7 @@ _FIELDS = msgspec.structs.fields(LogRecord)
 _DEFAULTS = tuple(field.default for field in _FIELDS)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Batch).decode
+_decode_any = msgspec.msgpack.Decoder().decode
 _decode_ids = msgspec.msgpack.Decoder(list[int | None]).decode
 
 
@@ -315,9 +318,22 @@ def encode(batch: Batch) -> bytes:
 def decode(data: bytes) -> Batch | None:
     """Give the batch that `encode` has made *data* of, or None where it is no such thing."""
     try:
-        return _decode(zlib.decompress(data))
+        plain = zlib.decompress(data)
+        try:
+            return _decode(plain)
+        except msgspec.ValidationError:
+            return _former(_decode_any(plain))
     except (zlib.error, msgspec.MsgspecError):
         return None
+
+
+def _former(batch: Any) -> Batch:
+    """Give a batch whose times were written as msgpack's, as all were at first."""
+    for record in batch["records"]:
+        for name, value in record.items():
+            if isinstance(value, dt.datetime):
+                record[name] = moments.moment(value)
+    return msgspec.convert(batch, Batch)
 
 
 def _named(record: LogRecord) -> dict[str, object]:
@@ -327,4 +343,6 @@ def _named(record: LogRecord) -> dict[str, object]:
 
 
 def _readable(record: LogRecord) -> str:
-    return msgspec.json.encode(_named(record)).decode(errors="replace")
+    times = {name: getattr(record, name) for name in TIMES}
+    shown = {name: moments.time(time) for name, time in times.items() if time is not None}
+    return msgspec.json.encode(_named(record) | shown).decode(errors="replace")

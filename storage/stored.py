@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from storage.positions import BEGINNING, EPOCH, Position, moment
-from storage.records import COLUMNS, LogRecord, Resource, Scope
+from storage.moments import Moment, moment, sent
+from storage.positions import BEGINNING, Position
+from storage.records import COLUMNS, TIMES, LogRecord, Resource, Scope
 from storage.roll_ups import FIRST, LAST
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     After = Callable[[Any], Position]  # gives the position after the record of a row
 
-MICROSECOND = dt.timedelta(microseconds=1)
 KEPT = 60.0  # seconds that a resource is remembered: attributes of one may be deleted
 KNOWN_AT_MOST = 100_000
 
@@ -31,14 +31,13 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     Of a time beyond Python's the record has the nearest that there is, and *clamped* is true.
     Either it is *given*, or it is made of its *columns* when it is asked for.
 
-    What is read has its times as timestamptz_send writes them: to make datetimes of them takes
-    half as long as all else that is done to read a row, and few are ever asked for.
+    What is read has its times as timestamptz_send writes them, for few are ever asked for.
     """
 
     given: LogRecord | None
     resource: Resource | None
     scope: Scope | None
-    created_at: dt.datetime | bytes | None
+    created_at: Moment | bytes | None
     clamped: bool
     # Nearly no record's own position is ever asked for, so it isn't made beforehand.
     row: object = None
@@ -55,10 +54,11 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
         return self.given
 
     @property
-    def received_at(self) -> dt.datetime:
+    def received_at(self) -> Moment:
         """When it was stored, or now where somebody has deleted that."""
-        found = self.created_at
-        return (_time(found) if isinstance(found, bytes) else found) or dt.datetime.now(dt.UTC)
+        if (found := self.created_at) is None:
+            return moment(dt.datetime.now(dt.UTC))
+        return _nearest(found) if isinstance(found, bytes) else found
 
     @property
     def position(self) -> Position:
@@ -71,15 +71,14 @@ def _sent(name: str) -> str:
     return f"timestamptz_send(e.{name})"
 
 
-_TIMES = ("timestamp", "observed_timestamp")
 SELECTED = ", ".join(
     (
-        *(_sent(name) if name in _TIMES else f"e.{name}" for name in COLUMNS),
+        *(_sent(name) if name in TIMES else f"e.{name}" for name in COLUMNS),
         _sent("created_at"),
         f"e.timestamp NOT BETWEEN '{FIRST.isoformat()}' AND '{LAST.isoformat()}'",
     )
 )
-_FIRST, _LAST = ((limit - EPOCH) // MICROSECOND for limit in (FIRST, LAST))
+_FIRST, _LAST = map(moment, (FIRST, LAST))
 _RECORD = len(COLUMNS)
 _RESOURCE, _SCOPE = map(COLUMNS.index, ("resource_id", "scope_id"))
 
@@ -150,8 +149,9 @@ def stored(rows: Sequence[Record], loaded: Loaded, behind: int, after: After) ->
 
 def _record(columns: Sequence[Any]) -> LogRecord:
     record = LogRecord(*columns)
-    for name in _TIMES:
-        setattr(record, name, _time(getattr(record, name)))
+    for name in TIMES:
+        if (value := getattr(record, name)) is not None:
+            setattr(record, name, _nearest(value))
     if record.otlp is not None:
         record.otlp = _object(record.otlp)
     if record.extra is not None:
@@ -159,11 +159,9 @@ def _record(columns: Sequence[Any]) -> LogRecord:
     return record
 
 
-def _time(sent: bytes | None) -> dt.datetime | None:
-    """Give a time that timestamptz_send has written, or the nearest that there is."""
-    if sent is None:
-        return None
-    return EPOCH + min(max(moment(sent), _FIRST), _LAST) * MICROSECOND
+def _nearest(time: bytes) -> Moment:
+    """Give a time that timestamptz_send has written, or the nearest that Python has."""
+    return min(max(sent(time), _FIRST), _LAST)
 
 
 def _resource(row: Record) -> Resource:

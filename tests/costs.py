@@ -19,6 +19,7 @@ from collector.receivers.otlp import mapping, protobuf
 from collector.receivers.pixsim import decoding
 from collector.receivers.pixsim.mapping import record
 from storage import ledger
+from storage.moments import moment
 from storage.repeats import Keys
 from storage.stored import Stored
 from tests.bench import bodies
@@ -44,9 +45,11 @@ def ways():
         collections.deque(mapper.slices(decoder, body, NOW, rows), maxlen=0)
         return rows
 
+    noon = moment(NOON)
+
     def from_json(body):
         changes = collections.Counter()
-        return [record(each, NOON, set()) for each in decoding.decode(body, changes)["logs"]]
+        return [record(each, noon, set()) for each in decoding.decode(body, changes)["logs"]]
 
     def stored(events):
         rows = otlp(protobuf, bodies.otlp(events), "sending on")
@@ -56,7 +59,7 @@ def ways():
                 None,
                 resources[row.resource_id],
                 scopes[row.scope_id],
-                NOON,
+                noon,
                 False,
                 columns=columns(row),
             )

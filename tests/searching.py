@@ -17,6 +17,8 @@ from collector import levels
 from storage import search as s
 from storage.fields import ALIKE, IDS, TEXTS, field
 from storage.filters import SEARCHED
+from storage.moments import moment, time
+from storage.records import TIMES as RECORD_TIMES
 from storage.records import Resource, Scope
 from tests.builders import NOON, record
 
@@ -193,7 +195,7 @@ def _(search: s.Text, row, now):
 
 @meets.register
 def _(search: s.Last, row, now):
-    return row.timestamp >= now - search.span
+    return row.timestamp >= moment(now - search.span)
 
 
 COMPARED = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -216,7 +218,8 @@ def is_value(row, name, value):
 def numbers(row, name):
     """The numbers, or times, that a field has."""
     if field(name).kind != "key":
-        return [getattr(row, each) for each in ALIKE.get(name, (name,))]
+        found = [getattr(row, each) for each in ALIKE.get(name, (name,))]
+        return [time(each) if name in RECORD_TIMES and each is not None else each for each in found]
     return [as_number(each) for each in written_in(row, name)]
 
 

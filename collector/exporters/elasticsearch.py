@@ -22,6 +22,7 @@ from collector.forwarding.items import each
 from collector.forwarding.settings import Batch, HttpForwarder
 from collector.forwarding.target import Answer, Done, Refused, Retry, Stop
 from collector.secrets import Secret  # noqa: TC001  msgspec reads the annotations
+from storage import moments
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -90,7 +91,9 @@ class Encoder:
 
     def _lines(self, stored: Stored) -> bytes:
         found = self._reader.read(stored)
-        index = stored.record.timestamp.strftime(self._index) if self._dated else self._index
+        index = self._index
+        if self._dated:
+            index = moments.time(stored.record.timestamp).strftime(index)
         action = {"create": {"_index": index, "_id": found.uid}}
         return b"%b\n%b\n" % (self._encode(action), self._encode(document(found)))
 

@@ -2,7 +2,8 @@
 Records on their way to one destination: read in batches, sent some at once, recorded in order.
 
 The position that is recorded is always one before which everything is settled. What is read and
-not recorded yet is no more than the batches under way, and all of it is in the table.
+not recorded yet is no more than the batches under way and the next one, and all of it is in the
+table.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collector.forwarding.attributes import changing
 from collector.forwarding.outcomes import Outcome
 from collector.forwarding.pace import Pace
 from collector.forwarding.settlement import Letter, Settled, Settlement, Stopped
+from storage import moments
 from storage.errors import StorageError
 from storage.positions import Position  # noqa: TC001  msgspec reads the annotations
 
@@ -101,22 +103,24 @@ class Feed:
     async def _read(
         self, tasks: asyncio.TaskGroup, under_way: _UnderWay, room: _Room, batches: int
     ) -> None:
-        """Read batches and have them settled, while there is room for any."""
+        """Read batches, each while there is no room for it yet, and have them settled."""
         recorded = time.monotonic()
         while batches:
-            await room.taken()
-            if (piece := await self._next()) is None or self._ending.is_set():
+            if self._at_end:  # what comes until there is room goes together
+                await room.ready()
+            if (piece := await self._next()) is None:
                 break
-            self.position = piece.position
             outcome = Outcome(position=piece.position, gone=piece.gone)
             settling = None
             if records := self._fresh(piece.rows, outcome):
+                await room.taken()
                 await self._pace.spend(len(records))
                 await self._courtesy.pause(len(records))
+                if self._ending.is_set():
+                    break
                 settling = tasks.create_task(self._settled(records, room))
                 batches -= 1
-            else:
-                room.release()
+            self.position = piece.position
             if settling or not outcome.empty or time.monotonic() - recorded > EMPTY_INTERVAL:
                 recorded = time.monotonic()
                 self._handed_on = piece.position
@@ -174,7 +178,8 @@ class Feed:
         records = list(rows)
         settings = self._settings
         if settings.max_age and settings.too_old != "send":
-            oldest = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=settings.max_age)
+            now = moments.moment(dt.datetime.now(dt.UTC))
+            oldest = now - int(settings.max_age * moments.SECOND)
             records = [each for each in rows if each.record.timestamp >= oldest]
             if settings.too_old == "skip":
                 outcome.skipped += len(rows) - len(records)
@@ -221,6 +226,11 @@ class _Room:
     def __init__(self, batches: int) -> None:
         self._free = asyncio.Semaphore(batches)
         self._lent = 0
+
+    async def ready(self) -> None:
+        """Wait until there is room for a batch."""
+        await self._free.acquire()
+        self._free.release()
 
     async def taken(self) -> None:
         """Wait until there is room for a batch, and take it."""

@@ -10,17 +10,19 @@ one name has several values, the later ones keep theirs behind ``attributes.``, 
 
 from __future__ import annotations
 
-import datetime as dt
 import zlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from collector import levels, values
+from storage import moments
+from storage.moments import FROM_1970
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from storage.moments import Moment
     from storage.records import LogRecord, Resource
     from storage.stored import Stored
 
@@ -42,7 +44,6 @@ _SAID = {
 }
 _HOSTS = ("host.name", "hostname")
 _MOST_RESOURCES = 1_000  # that are remembered
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class Fields(msgspec.Struct, gc=False):
@@ -130,17 +131,15 @@ def uid(record: LogRecord) -> str:
     return f"{record.id}-{nanoseconds(record.timestamp, record.timestamp_ns)}-{contents:08x}"
 
 
-def nanoseconds(time: dt.datetime, rest: int | None) -> int:
+def nanoseconds(time: Moment, rest: int | None) -> int:
     """Give a time as ns since 1970; *rest* are those below its microseconds."""
-    since = time - _EPOCH
-    microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-    return microseconds * 1_000 + (rest or 0)
+    return (time + FROM_1970) * 1_000 + (rest or 0)
 
 
 def rfc3339(nanoseconds: int) -> str:
     """Give ns since 1970 as text, all nine digits of them."""
     microseconds, rest = divmod(nanoseconds, 1_000)
-    time = _EPOCH + dt.timedelta(0, 0, microseconds)
+    time = moments.time(microseconds - FROM_1970)
     return f"{time.isoformat(timespec='microseconds')[:26]}{rest:03d}Z"
 
 

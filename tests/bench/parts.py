@@ -12,7 +12,7 @@ from collector.correlation import Columns, Correlation
 from collector.receivers.otlp import json, mapping, protobuf
 from collector.receivers.pixsim import decoding
 from collector.receivers.pixsim.mapping import record
-from storage import encoding
+from storage import encoding, moments
 from storage.copying import TABLE, copy
 
 MOST_RECORD = 2**20  # bytes
@@ -32,7 +32,7 @@ def otlp(decoder):
 
 def native(body):
     """Make rows of a body in pixsim's JSON."""
-    now = dt.datetime.now(dt.UTC)
+    now = moments.moment(dt.datetime.now(dt.UTC))
     entries = decoding.decode(body, collections.Counter())["logs"]
     return [record(each, now, set()) for each in entries]
 

@@ -6,6 +6,7 @@ import datetime as dt
 import random
 
 from storage import database, encoding, partitions, roll_ups, sealing, writer
+from storage.moments import moment
 from storage.records import Batch, LogRecord
 from tests.bench import bodies
 
@@ -23,7 +24,7 @@ def records(number, start, seed, step):
         event["job_id"] += seed * 10_000
         event["submission_id"] = event["job_id"] * 10
         event["trace_id"] = f"{event['job_id']:032x}"
-        yield LogRecord(timestamp=when, severity_number=severity, extra=extra, **event)
+        yield LogRecord(timestamp=moment(when), severity_number=severity, extra=extra, **event)
 
 
 async def fill(dsn, rows):

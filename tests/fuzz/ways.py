@@ -14,6 +14,7 @@ from collector.receivers.pixsim import checks
 from collector.receivers.pixsim.decoding import decode
 from collector.receivers.pixsim.mapping import record
 from storage import ledger
+from storage.moments import moment
 from storage.repeats import Keys
 from tests.builders import NOON, batch
 
@@ -35,7 +36,7 @@ def otlp(decoder, kind, body):
 def native(shape, body):
     """Do as the native receiver does."""
     return [
-        record(entry, NOON, set())
+        record(entry, moment(NOON), set())
         for entry in shape(decode(body, collections.Counter()), len(body))
     ]
 

@@ -13,6 +13,7 @@ import pytest
 from storage import database as storage_database
 from storage import destinations, extents, ledger_days, partitions, roll_ups, stored
 from storage.follower import Follower, Foreign
+from storage.moments import time
 from storage.positions import BEGINNING, Position, Snapshot
 from storage.records import Resource, Scope
 from storage.search import All, Compare, Contains, Equals, Severity
@@ -411,8 +412,8 @@ async def test_all_that_was_kept(follower, pool):
 
     assert full == first.record
     assert (resource, scope, False) == (first.resource, first.scope, first.clamped)
-    assert abs(first.received_at - dt.datetime.now(dt.UTC)) < HOUR
-    assert (True, 9999) == (second.clamped, second.record.timestamp.year)
+    assert abs(time(first.received_at) - dt.datetime.now(dt.UTC)) < HOUR
+    assert (True, 9999) == (second.clamped, time(second.record.timestamp).year)
     assert {"extra": huge} == third.record.extra
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
-from storage import counts, encoding, histogram, roll_ups, statistics
+from storage import counts, encoding, histogram, moments, roll_ups, statistics
 from storage import search as s
 from storage.database import connected
 from storage.errors import Unavailable
@@ -94,7 +94,7 @@ def test_agreement(database, drawn, moved, questions, interval):
     """
     rows = [made(fields) for fields in drawn]
     for row, seconds in zip(rows, moved, strict=False):
-        row.timestamp += seconds * SECOND / 2
+        row.timestamp += seconds * moments.SECOND // 2
 
     async def ask():
         async with (
@@ -122,8 +122,10 @@ def test_agreement(database, drawn, moved, questions, interval):
     for search, (found, facet, total) in zip(questions, asyncio.run(ask()), strict=True):
         note(f"{search}")
         meeting = [row for row in rows if meets(search, row, NOON)]
-        inside = [row for row in meeting if found.start <= row.timestamp < found.end]
-        buckets = [max(n for n in found.starts if n <= row.timestamp) for row in inside]
+        inside = [row for row in meeting if found.start <= moments.time(row.timestamp) < found.end]
+        buckets = [
+            max(n for n in found.starts if n <= moments.time(row.timestamp)) for row in inside
+        ]
         expected = collections.Counter(zip(map(level, inside), buckets, strict=True))
 
         assert expected == told(found)

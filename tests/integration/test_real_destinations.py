@@ -20,6 +20,7 @@ import pytest
 
 from collector.exporters import loki, victorialogs
 from collector.forwarding.http import Body
+from storage.moments import moment
 from tests.targets.records import encoded, native, otlp, stored
 
 LOKI = """
@@ -92,7 +93,7 @@ def every_kind(count=2_000):
                 record = stored(msg=None, service='wörker "1"', env=None, extra={"k": None})
         record.record.id = number + 1
         # Every ten of them at the same moment.
-        record.record.timestamp = start + timedelta(milliseconds=100 * (number // 10))
+        record.record.timestamp = moment(start + timedelta(milliseconds=100 * (number // 10)))
         made.append(record)
     return made
 

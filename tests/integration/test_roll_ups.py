@@ -10,7 +10,7 @@ import random
 import asyncpg
 import pytest
 
-from storage import counts, partitions, roll_ups
+from storage import counts, moments, partitions, roll_ups
 from storage.deletion import Actor
 from storage.expiry import Expiry
 from storage.retention import Policy
@@ -428,7 +428,7 @@ async def test_at_every_moment(pool, database):  # noqa: C901
                     await connection.execute(
                         "INSERT INTO log_entries (timestamp, level, service, job_id)"
                         " VALUES ($1, 'INFO', $2, $3)",
-                        each.timestamp,
+                        moments.time(each.timestamp),
                         each.service,
                         each.job_id,
                     )

@@ -6,6 +6,7 @@ import datetime as dt
 
 from hypothesis import strategies as st
 
+from storage.moments import moment
 from storage.records import Resource, Scope
 from storage.stored import Stored
 from tests.builders import NOON, record
@@ -16,7 +17,7 @@ NOW = int(NOON.timestamp()) * 10**9  # ns, for encoders and servers whose clock 
 def stored(*, resource=None, scope=None, clamped=False, **fields):
     """Make a record with id 7 at noon."""
     made = record(**{"id": 7, "severity_number": 9, **fields})
-    return Stored(made, resource, scope, NOON, clamped)
+    return Stored(made, resource, scope, moment(NOON), clamped)
 
 
 def native():

@@ -12,6 +12,7 @@ from collector.exporters.file.entries import line
 from collector.exporters.file.folder import Folder, Full
 from collector.exporters.file.settings import File
 from collector.forwarding.target import Answer, Done, Refused, Retry, Stop
+from storage import moments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,9 @@ class FileTarget:
             else:
                 first = first or stored
         if first is not None:
-            self._folder.append(b"".join(lines), first.record.id or 0, first.received_at)
+            self._folder.append(
+                b"".join(lines), first.record.id or 0, moments.time(first.received_at)
+            )
         return tuple(refused)
 
     def _rotate_when_due(self) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, get_type_hints
 import msgspec
 
 from collector.forwarding.fields import nanoseconds
+from storage import moments
 from storage.entries import Entry
 
 if TYPE_CHECKING:
-    import datetime as dt
-
+    from storage.moments import Moment
     from storage.records import Scope
     from storage.stored import Stored
 
@@ -77,8 +77,8 @@ def entry(stored: Stored) -> Entry:
     )
 
 
-def _iso(time: dt.datetime) -> str:
-    return time.isoformat(timespec="microseconds")[:26] + "Z"
+def _iso(time: Moment) -> str:
+    return moments.time(time).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def _scope(scope: Scope) -> msgspec.Raw:

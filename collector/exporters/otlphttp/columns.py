@@ -7,7 +7,6 @@ are as nearly all are. For the others there is the long way.
 
 from __future__ import annotations
 
-import datetime as dt
 import struct
 from functools import lru_cache
 from operator import getitem, itemgetter
@@ -17,7 +16,7 @@ import msgspec
 
 from collector.exporters.otlphttp import mapping, protobuf
 from collector.exporters.otlphttp.protobuf import SHORT, sized, varint
-from storage.positions import EPOCH, moment
+from storage.moments import FROM_1970, sent
 from storage.records import COLUMNS, PROMOTABLE
 
 if TYPE_CHECKING:
@@ -47,7 +46,6 @@ _times_of = _of("timestamp", "timestamp_ns", "observed_timestamp", "observed_tim
 _contents = _of("severity_number", "level", "msg", "promoted", "extra", "otlp", "resource_id")
 _context = _of("flags", "trace_id", "span_id", "event_name")
 _times = struct.Struct("<BQBQ").pack
-_SINCE_1970 = (EPOCH - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
 _flags = struct.Struct("<BI").pack
 _double = struct.Struct("<d").pack
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -79,9 +77,9 @@ def record(stored: Stored) -> bytes | None:
     return b"".join(parts)
 
 
-def _nanoseconds(sent: bytes, rest: int | None) -> int:
+def _nanoseconds(time: bytes, rest: int | None) -> int:
     """Give what timestamptz_send has written as ns since 1970; *rest* are those below a µs."""
-    return (moment(sent) + _SINCE_1970) * 1_000 + (rest or 0)
+    return (sent(time) + FROM_1970) * 1_000 + (rest or 0)
 
 
 class _Heads(dict[int, bytes]):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from collector.forwarding.fields import nanoseconds
+from storage import moments
 from storage.records import PROMOTABLE, Resource
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _of_columns(stored: Stored) -> Record:
         _add(attributes, ("timestamp_clamped", "pixsim.timestamp_clamped"), value=True)
     time = nanoseconds(row.timestamp, row.timestamp_ns)
     if time != (sent := min(max(time, 1), _UINT64)):
-        _add(attributes, ("timestamp", "pixsim.timestamp"), row.timestamp.isoformat())
+        _add(attributes, ("timestamp", "pixsim.timestamp"), moments.time(row.timestamp).isoformat())
     return Record(
         sent,
         min(max(nanoseconds(row.observed_timestamp or stored.received_at, 0), 0), _UINT64),

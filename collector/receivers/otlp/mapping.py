@@ -13,7 +13,6 @@ derived, ``body`` where it was no string, and ``dropped_attributes_count`` where
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -25,6 +24,7 @@ from collector.correlation import filled
 from collector.errors import Violation
 from collector.receivers.otlp.refusal import TOO_DEEP, TOO_LARGE, Refused
 from collector.turns import SLICE
+from storage.moments import FROM_1970
 from storage.records import LogRecord, Resource, Scope
 
 if TYPE_CHECKING:
@@ -37,12 +37,7 @@ LONGEST_PROBLEM = 300  # characters
 MOST_KNOWN = 1_000
 TRACE_ID, SPAN_ID = "trace_id", "span_id"  # dropped, for being invalid
 UNKNOWN_SERVICE = "unknown_service"
-# In 2106; until then a float of seconds tells each microsecond from the next, in half the time.
-EXACT = 2**32 * 1_000_000
-_from_timestamp = dt.datetime.fromtimestamp
-_UTC = dt.UTC
 _NO_IDS = (bytes(16), bytes(8))
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -203,7 +198,7 @@ class Mapper(msgspec.Struct, frozen=True, kw_only=True):
         return shared
 
     def _made(self, group: Group) -> tuple[Shared, Resource | None, Scope | None]:
-        row = LogRecord(timestamp=_EPOCH, level="", service=UNKNOWN_SERVICE, env=None)
+        row = LogRecord(timestamp=0, level="", service=UNKNOWN_SERVICE, env=None)
         self.columns.fill(row, group.resource.attributes)
         self.columns.fill(row, group.scope.attributes)
         if (resource := interned_resource(group.resource)) is not None:
@@ -253,19 +248,12 @@ def set_times(row: LogRecord, time: int, observed: int, now: int) -> None:
         note(row, "no_time", value=True)
         time = observed
     microseconds, below = divmod(time, 1_000)
-    row.timestamp, row.timestamp_ns = since_1970(microseconds), below
+    row.timestamp, row.timestamp_ns = microseconds - FROM_1970, below
     if observed == time:
         row.observed_timestamp, row.observed_timestamp_ns = row.timestamp, below
         return
     microseconds, row.observed_timestamp_ns = divmod(observed, 1_000)
-    row.observed_timestamp = since_1970(microseconds)
-
-
-def since_1970(microseconds: int) -> dt.datetime:
-    """Give the time so long after 1970."""
-    if microseconds < EXACT:
-        return _from_timestamp(microseconds / 1e6, _UTC)
-    return _EPOCH + dt.timedelta(microseconds=microseconds)
+    row.observed_timestamp = microseconds - FROM_1970
 
 
 def derive_severity(row: LogRecord) -> None:

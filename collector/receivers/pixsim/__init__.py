@@ -28,6 +28,7 @@ from collector.receivers.pixsim.decoding import decode
 from collector.receivers.pixsim.mapping import record
 from collector.sections import Bytes, Endpoint, HttpServer
 from collector.turns import SLICE, Turns
+from storage import moments
 from storage.records import Batch
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _records(
     entries: list[dict[str, Any]], changes: Counter[str], made: list[LogRecord]
 ) -> Iterator[None]:
     """Make a record of each entry, slice by slice, and count those that had to be changed."""
-    received = dt.datetime.now(dt.UTC)
+    received = moments.moment(dt.datetime.now(dt.UTC))
     changed: set[str] = set()
     for entry in entries:
         made.append(record(entry, received, changed))

@@ -15,9 +15,8 @@ Nothing is lost, and no value costs its row:
 
 from __future__ import annotations
 
-import datetime as dt
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,9 +24,12 @@ from collector import levels
 from collector.receivers.pixsim import columns
 from collector.receivers.pixsim.columns import COLUMNS, LONGEST_KEY
 from collector.receivers.pixsim.encoding import INT64, encoded
-from collector.receivers.pixsim.times import FIRST, LAST, moment
+from collector.receivers.pixsim.times import moment
 from collector.receivers.pixsim.tracebacks import raised
 from storage.records import LogRecord
+
+if TYPE_CHECKING:
+    from storage.moments import Moment
 
 TIME = "timestamp"  # why a record was changed: its time is that of its receipt
 
@@ -37,21 +39,28 @@ DEFAULT_SERVICE = "unknown"
 
 _KNOWN = frozenset({"timestamp", *COLUMNS})
 _OURS = frozenset(LogRecord.__struct_fields__) - _KNOWN
-_MICROSECONDS = len("2025-11-13T00:30:00.123456Z")
 _LEAST, _MOST = INT64
 _SURELY_SHORT = LONGEST_KEY // 4  # characters
-_UTC = dt.UTC
 _convert = msgspec.convert
 
 
-def record(entry: dict[str, Any], received: dt.datetime, changes: set[str]) -> LogRecord:
+def record(entry: dict[str, Any], received: Moment, changes: set[str]) -> LogRecord:
     """
     Make the row of *entry*, which is used up, and tell *changes* what was changed.
 
     *received* is its time where it has none that can be read.
     """
-    entry.setdefault("timestamp", received)
-    made = _exact(entry, changes) or _tolerant(entry, received, changes)
+    sent, nanoseconds, unread = entry.get("timestamp"), None, {}
+    entry["timestamp"] = received
+    if sent is not None and sent != "":
+        try:
+            entry["timestamp"], nanoseconds = moment(sent)
+        except ValueError:
+            changes.add(TIME)
+            unread["timestamp_original"] = sent
+    made = None if unread else _exact(entry, changes)
+    made = made or _tolerant(entry, unread, changes)
+    made.timestamp_ns = nanoseconds
     if made.msg is None:
         made.msg = _first_text(entry, "event", "message")
     if "exception" in entry:
@@ -75,12 +84,9 @@ def _exact(entry: dict[str, Any], changes: set[str]) -> LogRecord | None:
     """
     try:
         made = _convert(entry, LogRecord)
-        sent = entry["timestamp"]
-        if made.timestamp.tzinfo is not _UTC or (type(sent) is str and len(sent) > _MICROSECONDS):
-            made.timestamp, made.timestamp_ns = moment(sent)
-    except ValueError:  # msgspec's errors are such, too
+    except msgspec.ValidationError:
         return None
-    if not FIRST < made.timestamp < LAST or not _fits(made):
+    if not _fits(made):
         return None
     extra = {
         name: value if type(value) is str else encoded(value, changes)
@@ -110,11 +116,10 @@ def _fits(made: LogRecord) -> bool:
     )
 
 
-def _tolerant(entry: dict[str, Any], received: dt.datetime, changes: set[str]) -> LogRecord:
-    """Make the row of any entry."""
-    sent_time = entry.pop("timestamp")
+def _tolerant(entry: dict[str, Any], unread: dict[str, Any], changes: set[str]) -> LogRecord:
+    """Make the row of any entry, and keep what is *unread* in ``extra``."""
+    found: dict[str, Any] = {"level": "", "service": "", "timestamp": entry.pop("timestamp")}
     sent_extra = entry.pop("extra", None)
-    found: dict[str, Any] = {"level": "", "service": ""}
     extra: dict[str, Any] = {}
     for name, value in entry.items():
         read = COLUMNS.get(name)
@@ -128,13 +133,8 @@ def _tolerant(entry: dict[str, Any], received: dt.datetime, changes: set[str]) -
                 found[name] = in_column
     if sent_extra is not None:
         _add(extra, sent_extra, entry)
-    found["timestamp"] = received
-    if sent_time is not None and sent_time != "" and sent_time is not received:
-        try:
-            found["timestamp"], found["timestamp_ns"] = moment(sent_time)
-        except ValueError:
-            changes.add(TIME)
-            _add(extra, {"timestamp_original": sent_time}, entry)
+    if unread:
+        _add(extra, unread, entry)
     kept = {name: encoded(value, changes) for name, value in extra.items()}
     return LogRecord(**found, extra=kept or None)
 

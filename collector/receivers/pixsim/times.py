@@ -5,20 +5,26 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from typing import TYPE_CHECKING
+
+from storage import moments
+
+if TYPE_CHECKING:
+    from storage.moments import Moment
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NANOSECONDS = re.compile(r"[.,]\d{6}(\d{1,3})")
 # The driver takes the two ends of what Python knows for infinities; the first is also what
 # Go sends for "no time".
-FIRST = dt.datetime.min.replace(tzinfo=dt.UTC)
-LAST = dt.datetime.max.replace(tzinfo=dt.UTC)
+_FIRST = dt.datetime.min.replace(tzinfo=dt.UTC)
+_LAST = dt.datetime.max.replace(tzinfo=dt.UTC)
 # A Unix number is in the finest unit that doesn't put it beyond the year 2600.
 _UNITS = ((2e10, 1_000_000_000), (2e13, 1_000_000), (2e16, 1_000), (math.inf, 1))
 
 _from_iso = dt.datetime.fromisoformat
 
 
-def moment(value: object) -> tuple[dt.datetime, int | None]:
+def moment(value: object) -> tuple[Moment, int | None]:
     """
     Read a time: its microseconds, and the nanoseconds below them where there are some.
 
@@ -39,9 +45,9 @@ def moment(value: object) -> tuple[dt.datetime, int | None]:
         found, nanoseconds = _from_number(value)
     else:
         raise ValueError("not a time")
-    if not FIRST < found < LAST:
+    if not _FIRST < found < _LAST:
         raise ValueError("out of range")
-    return found, nanoseconds
+    return moments.moment(found), nanoseconds
 
 
 def _from_text(text: str) -> dt.datetime:

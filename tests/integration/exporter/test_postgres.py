@@ -25,6 +25,7 @@ from collector.receivers.pixsim.decoding import decode
 from collector.receivers.pixsim.mapping import record as mapped
 from storage import database as storage_database
 from storage import encoding, migrate
+from storage.moments import moment
 from tests.integration.test_migrate import BARE_TABLE
 from tests.stored import store
 from tests.unit.exporter.records import record
@@ -83,7 +84,7 @@ def by_collector(dsn, found):
     """Store *found* the way the collector does when they come to its native receiver."""
 
     async def write():
-        now = dt.datetime.now(dt.UTC)
+        now = moment(dt.datetime.now(dt.UTC))
         entries = decode(native.encode(found), Counter())["logs"]
         async with storage_database.connected(dsn, size=1, init=encoding.prepare) as pool:
             await store(pool, *(mapped(entry, now, set()) for entry in entries))

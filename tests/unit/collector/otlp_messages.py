@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json as json_of_python
 from base64 import b64encode
 
@@ -17,12 +16,11 @@ from collector.exporters.otlphttp import Encoder, OtlpHttp, mapping
 from collector.exporters.otlphttp import protobuf as outgoing
 from collector.receivers.otlp import json, protobuf
 from collector.receivers.otlp.mapping import Mapper, Rows
-from storage import positions
+from storage.moments import FROM_1970
 from storage.stored import Stored
 
 NOW = 1_700_000_000_123_456_789
 DEFAULT = {"body": {"stringValue": "hi"}}  # a record in JSON
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def any_value(value):
@@ -133,7 +131,7 @@ def read_json(body, **options):
     return read(mapper(**options), json, body)
 
 
-def stored(row, found=None, received=EPOCH):
+def stored(row, found=None, received=-FROM_1970):
     """Give *row*, which is of the rows *found*, as one that was read back from the table."""
     return Stored(
         given=None,
@@ -159,9 +157,7 @@ def columns(row):
 
 def sent(time):
     """Give *time* as timestamptz_send writes it."""
-    return ((time - positions.EPOCH) // dt.timedelta(microseconds=1)).to_bytes(
-        8, "big", signed=True
-    )
+    return time.to_bytes(8, "big", signed=True)
 
 
 def rebuilt(row):

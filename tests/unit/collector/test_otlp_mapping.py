@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from collector import values
-from collector.receivers.otlp.mapping import EXACT, since_1970
+from storage.moments import FROM_1970
 from tests.unit.collector.otlp_messages import (
-    EPOCH,
     NOW,
     any_value,
     log_record,
@@ -26,11 +21,10 @@ from tests.unit.collector.otlp_messages import (
 
 both = pytest.mark.parametrize("encoding", ["protobuf", "json"])
 SECOND = 1_000_000_000
-MICROSECOND = dt.timedelta(microseconds=1)
 
 
 def at(nanoseconds):
-    return EPOCH + nanoseconds // 1000 * MICROSECOND, nanoseconds % 1000
+    return nanoseconds // 1000 - FROM_1970, nanoseconds % 1000
 
 
 @both
@@ -54,14 +48,6 @@ def test_times(encoding, time, observed, expected_time, expected_observed):
     assert at(expected_observed) == (found.observed_timestamp, found.observed_timestamp_ns)
     sent.observed_time_unix_nano = expected_observed
     assert sent == rebuilt(found)
-
-
-@given(st.integers(0, 2**64 // 1000) | st.integers(-1000, 1000).map(lambda n: n + EXACT))
-@example(EXACT - 1)
-@example(0)
-def test_moments(microseconds):
-    """Each microsecond is told from the next, up to the last one that OTLP has."""
-    assert EPOCH + microseconds * MICROSECOND == since_1970(microseconds)
 
 
 @both

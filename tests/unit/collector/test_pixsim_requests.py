@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY
 from collector import server
 from collector.body import InFlight
 from collector.receivers.pixsim import Pixsim, routes
+from storage import moments
 from storage.errors import Overloaded
 from storage.records import Outcome, Refusal
 
@@ -367,7 +368,9 @@ async def test_python_2025(client, store):
             "extra": {"event": "provider:submit", "api_key": "***redacted***"},
         }.items()
     )
-    assert sent["logs"][2]["timestamp"] == records[2].timestamp.isoformat().replace("+00:00", "Z")
+    assert sent["logs"][2]["timestamp"] == moments.time(records[2].timestamp).isoformat().replace(
+        "+00:00", "Z"
+    )
     assert "job_processing_started" == records[1].msg
     assert ("ProviderError", "submit failed") == (records[4].error_type, records[4].error)
     unnamed = records[7]

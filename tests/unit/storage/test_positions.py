@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.positions import BEGINNING, INFINITY, Place, Position, Snapshot, literal, time
+from storage.moments import FROM_1970, INFINITY, literal, moment, time, time_within
+from storage.positions import BEGINNING, Place, Position, Snapshot
 
 UPTO = 12  # transactions in these tests
 
@@ -99,8 +100,8 @@ def test_records_before_a_position():
         (9, 0, 0): False,
     }
 
-    for (xid, moment, number), expected in after.items():
-        record = Position(BEGINNING.seen, Place(xid, moment, number, 1))
+    for (xid, at, number), expected in after.items():
+        record = Position(BEGINNING.seen, Place(xid, at, number, 1))
         assert here.includes(record) == expected
     with pytest.raises(ValueError, match="not beside a record"):
         here.includes(BEGINNING)
@@ -122,9 +123,12 @@ def test_literal(moment, expected):
     assert expected == literal(moment)
 
 
-def test_time():
+@given(st.datetimes(timezones=st.just(dt.UTC)))
+def test_time(sent):
     """
-    A moment is a time of Python's where that has one.
+    A moment is a time of Python's where that has one, and the other way round.
     """
-    assert time(86_400_000_001) == dt.datetime(2000, 1, 2, microsecond=1, tzinfo=dt.UTC)
-    assert [None, None] == [time(INFINITY), time(-INFINITY - 1)]
+    assert sent == time(moment(sent))
+    assert moment(dt.datetime(2000, 1, 2, microsecond=1, tzinfo=dt.UTC)) == 86_400_000_001
+    assert moment(dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) == -FROM_1970
+    assert [None, None] == [time_within(INFINITY), time_within(-INFINITY - 1)]

@@ -7,6 +7,7 @@ import math
 import random
 import sqlite3
 import time
+import zlib
 from contextlib import suppress
 
 import msgspec
@@ -16,7 +17,7 @@ from storage import spool_file
 from storage.errors import SpoolFailed, SpoolFull
 from storage.records import Key, Resource, Scope
 from storage.spool_file import Attempt, Parcel, SpoolConfig, SpoolFile
-from tests.builders import batch, record
+from tests.builders import NOON, batch, record
 
 ODD = {
     "numbers": [math.inf, -math.inf, 2**63, -(2**63), 1.0, 0, True, None],
@@ -41,6 +42,18 @@ def _opened(tmp_path):
 
 def parcel(given, attempt=None):
     return Parcel(len(given.records), spool_file.encode(given), attempt or Attempt())
+
+
+def test_times_as_they_were_written_at_first():
+    """
+    What an earlier version has spooled, whose times were msgpack's own, is read too.
+    """
+    times = {"timestamp": NOON, "observed_timestamp": NOON + dt.timedelta(microseconds=1)}
+    entry = {**times, "level": "INFO", "service": "api", "extra": {"a": 1}}
+    former = {"receiver": "test", "sender": "tests", "records": [entry]}
+    data = zlib.compress(msgspec.msgpack.encode(former))
+
+    assert batch(record(**times, extra={"a": 1})) == spool_file.decode(data)
 
 
 def test_what_comes_out_is_what_went_in():

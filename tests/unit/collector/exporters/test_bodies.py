@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import re
 
@@ -13,6 +12,8 @@ from hypothesis import strategies as st
 from collector.exporters import datadog, elasticsearch, loki, splunk_hec, victorialogs
 from collector.forwarding.http import Body
 from collector.forwarding.target import Split
+from storage.moments import SECOND, moment
+from tests.builders import NOON
 from tests.scripted import Request
 from tests.targets.datadog import Datadog
 from tests.targets.elasticsearch import Elasticsearch
@@ -361,9 +362,9 @@ def test_what_a_destination_would_not_take_is_refused_alone(name, fields, reason
     """
     bad = stored(**{k: v for k, v in fields.items() if k not in {"ahead", "year"}})
     if "ahead" in fields:
-        bad.record.timestamp += dt.timedelta(seconds=fields["ahead"])
+        bad.record.timestamp += fields["ahead"] * SECOND
     if "year" in fields:
-        bad.record.timestamp = bad.record.timestamp.replace(year=fields["year"])
+        bad.record.timestamp = moment(NOON.replace(year=fields["year"]))
 
     body = encoded(ENCODERS[name](), native(), bad, otlp())
 

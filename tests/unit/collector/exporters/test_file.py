@@ -25,6 +25,7 @@ from collector.exporters.file.finishing import finish, zstd
 from collector.exporters.file.journal import Journal
 from collector.forwarding.settings import Forwarder
 from collector.forwarding.target import Done, Retry, Stop
+from storage.moments import moment
 from tests.builders import NOON, record
 from tests.unit.collector.otlp_messages import stored
 
@@ -33,7 +34,7 @@ OPENERS = {".jsonl": open, ".gz": gzip.open, ".zst": zstd.open}
 
 
 def some(*ids, **fields):
-    return [stored(record(id=each, **fields), received=NOON) for each in ids]
+    return [stored(record(id=each, **fields), received=moment(NOON)) for each in ids]
 
 
 @asynccontextmanager

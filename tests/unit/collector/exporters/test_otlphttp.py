@@ -23,6 +23,7 @@ from collector.forwarding.fields import uid
 from collector.forwarding.target import Bad, Done, Retry, Split, Stop
 from collector.receivers import otlp
 from collector.receivers.otlp import Http, Otlp, Protocols
+from storage.moments import moment
 from storage.records import PROMOTABLE, Outcome
 from storage.roll_ups import LAST
 from tests.builders import NOON, record
@@ -37,6 +38,7 @@ from tests.unit.collector.otlp_messages import (
     whole,
 )
 
+MOMENTS = st.datetimes(timezones=st.just(dt.UTC)).map(moment)
 NOON_NS = int(NOON.timestamp()) * 10**9
 RECEIVED = NOON + dt.timedelta(seconds=1)
 # A native record with everything in it.
@@ -74,7 +76,7 @@ both = pytest.mark.parametrize("encoding", ["protobuf", "json"])
 
 
 def native(**fields):
-    return stored(record(**fields), received=RECEIVED)
+    return stored(record(**fields), received=moment(RECEIVED))
 
 
 def only(message):
@@ -299,7 +301,7 @@ json_values = st.recursive(
 @settings(max_examples=50, deadline=None)
 @given(
     fields=st.fixed_dictionaries(
-        {"timestamp": st.datetimes(timezones=st.just(dt.UTC))},
+        {"timestamp": MOMENTS},
         optional={
             "extra": st.dictionaries(
                 st.one_of(st.text(max_size=3), st.sampled_from(PROMOTABLE)), json_values, max_size=4
@@ -312,7 +314,7 @@ json_values = st.recursive(
             "duration_ms": st.floats(),
             "job_id": st.integers(-(2**63), 2**63 - 1),
             "error": st.text(max_size=3),
-            "observed_timestamp": st.datetimes(timezones=st.just(dt.UTC)),
+            "observed_timestamp": MOMENTS,
         },
     )
 )
@@ -362,7 +364,7 @@ PLAIN = log_record(
             "flags": st.none() | st.integers(-(2**63), 2**63 - 1),
             "trace_id": st.none() | st.text(max_size=40),
             "span_id": st.none() | st.just("0" * 16),
-            "observed_timestamp": st.none() | st.just(NOON),
+            "observed_timestamp": st.none() | st.just(moment(NOON)),
             "resource_id": st.none() | st.just(3),
             "level": st.text(max_size=200),
         },

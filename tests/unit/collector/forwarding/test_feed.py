@@ -16,6 +16,7 @@ from collector.forwarding.settings import Batch, Forwarder, RetryOnFailure
 from collector.forwarding.settlement import Settlement, Stopped
 from collector.forwarding.target import Bad, Done, Refused, Retry, Split, Stop
 from storage.errors import Unavailable
+from storage.moments import moment
 
 NOW = dt.datetime.now(dt.UTC)
 
@@ -244,7 +245,7 @@ async def test_what_is_too_old_is_counted(too_old, expected):
     """
     rows = [
         types.SimpleNamespace(
-            record=types.SimpleNamespace(timestamp=NOW - dt.timedelta(hours=hours))
+            record=types.SimpleNamespace(timestamp=moment(NOW - dt.timedelta(hours=hours)))
         )
         for hours in (0, 48, 1, 2)
     ]

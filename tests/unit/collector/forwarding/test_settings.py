@@ -6,6 +6,7 @@ import pytest
 
 from collector import configfile
 from collector.forwarding.attributes import changing
+from storage.moments import moment
 from storage.records import PROMOTABLE
 from storage.stored import Stored
 from tests.builders import NOON, record
@@ -82,7 +83,7 @@ def test_secrets_of_forwarders_are_not_shown():
 
 def changed(fields, *, drop=(), rename=None):
     """What *fields* are after the change, those that are none left out."""
-    stored = Stored(record(**fields), None, None, NOON, False)
+    stored = Stored(record(**fields), None, None, moment(NOON), False)
     found = changing(drop, rename or {})(stored).record
     empty = record()
     return {
