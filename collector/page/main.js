@@ -2,6 +2,7 @@
 
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import * as focus from "./focus.js";
 import { html } from "./html.js";
 import * as keyboard from "./keyboard.js";
 import { isOut, Login, useSession, Who } from "./login.js";
@@ -57,6 +58,7 @@ function Page() {
 apply();
 router.listen();
 keyboard.listen();
+focus.listen();
 const root = document.getElementById("page");
 root.replaceChildren();
 render(html`<${Page} />`, root);

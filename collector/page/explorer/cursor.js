@@ -9,7 +9,12 @@
 export function moving({ rows, cursor, move, table, ends: [first, last] }) {
   const step = (by) => {
     const from = cursor ?? (by > 0 ? (table.current?.firstSeen ?? 0) - 1 : 0);
-    move(Math.max(0, Math.min(rows.length - 1, from + by)));
+    to(Math.max(0, Math.min(rows.length - 1, from + by)));
+  };
+  // What has the focus is what is moved in: Tab leads on from there, and screen readers follow.
+  const to = (index) => {
+    move(index);
+    table.current?.focus();
   };
   const page = () => table.current?.page ?? 20;
   return [
@@ -17,8 +22,8 @@ export function moving({ rows, cursor, move, table, ends: [first, last] }) {
     { keys: ["k", "ArrowUp"], does: "Record before", run: () => step(-1) },
     { keys: ["PageDown"], does: "Page down", run: () => step(page()) },
     { keys: ["PageUp"], does: "Page up", run: () => step(-page()) },
-    { keys: ["g", "Home"], does: first, run: () => move(0) },
-    { keys: ["G", "End"], does: last, run: () => move(rows.length - 1) },
+    { keys: ["g", "Home"], does: first, run: () => to(0) },
+    { keys: ["G", "End"], does: last, run: () => to(rows.length - 1) },
   ];
 }
 

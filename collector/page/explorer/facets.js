@@ -9,12 +9,13 @@ import { asked, counted } from "../time.js";
 const FIELDS = ["level", "service", "error_type", "stage", "provider_id", "operation_type", "channel", "env", "domain", "event_name"];
 const VALUES = 8;
 
-/** Props: `q`, `range`, `run` (another asks anew), `begun`, `onFilter`, called with a condition. */
-export function Facets({ q, range, run, begun, onFilter }) {
+/** Props: `q`, `range`, `run` (another asks anew), `begun`, `onFilter`, called with a condition, `onSkip`. */
+export function Facets({ q, range, run, begun, onFilter, onSkip }) {
   const { answer, failure, loading } = useAnswer(begun ? `${LOGS}/facets` : null, {
     q, ...asked(range), fields: FIELDS.join(","), limit: VALUES }, run);
   const shown = answer?.facets.filter(({ field, values }) => values.length || leftOut(q, field).length) ?? [];
   return html`<aside class="facets" aria-label="Fields" aria-busy=${loading || (!answer && !failure)}>
+    <button type="button" class="skip" onClick=${onSkip}>Skip to the records</button>
     ${!answer && !failure && html`<div class="waiting" aria-hidden="true">${FIELDS.map(() => html`<i></i>`)}</div>`}
     ${failure && failure.status !== 422 && html`<p class="faint">${failure.message}</p>`}
     ${answer?.reason && html`<p class="faint">${answer.reason}</p>`}

@@ -102,7 +102,7 @@ export function Explorer({ params }) {
   const mistake = results.failure?.mistake ?? null;
   // They are many elements, and the same while records come and the cursor moves.
   const facets = useMemo(() => state.facets && !around && html`<${Facets} q=${state.q} range=${state.range} run=${run}
-    begun=${begun} onFilter=${to.filter} />`, [state, run, begun]);
+    begun=${begun} onFilter=${to.filter} onSkip=${() => table.current?.focus()} />`, [state, run, begun]);
 
   return html`<div class="explorer ${state.facets && !around ? "" : "without-facets"}">
     <h1 class="unseen">Logs</h1>

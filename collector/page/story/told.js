@@ -43,7 +43,10 @@ export function Told({ kind, id, state, found, story }) {
   useEffect(() => {
     if (followed) table.current?.toEnd();
   }, [rows.length]);
-  const to = actions({ state, story, rows, view, search, move, reveal });
+  const to = actions({ state, story, rows, view, search, move, reveal: () => {
+    reveal();
+    table.current?.focus(); // or it would stay with what is out of sight now
+  } });
   const explorer = { q: filtered(search, state.level, lane), ...span(story) };
   useStoryKeys({ kind, rows, cursor, move, table, to, explorer });
   const height = FRAME + rows.length * ROW[state.density] + (state.open.size ? OPEN : 0);

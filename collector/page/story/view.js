@@ -1,6 +1,6 @@
 /** The story of a job, a request or a trace: the page that is sent to who asks what happened. */
 
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { go, link } from "../router.js";
 import { EVER } from "../time.js";
@@ -59,12 +59,14 @@ const quoted = (text) => `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"'
 function Asking({ kind }) {
   const [chosen, choose] = useState(kind);
   const [id, set] = useState("");
+  const field = useRef();
+  useEffect(() => field.current.focus(), []);
   const show = () => id.trim() && go(chosen, { id: id.trim() });
   return html`<div class="message whose"><h1>Whose story?</h1>
     <p>All that was logged about one job, one request or one trace, by all services, in the order in which it happened.</p>
     <div><select aria-label="Of what" value=${chosen} onChange=${(event) => choose(event.target.value)}>
         ${KINDS.map(([name, title]) => html`<option value=${name}>${title}</option>`)}</select>
-      <input aria-label="Its id" placeholder="id" value=${id} ref=${(input) => input?.focus()}
+      <input aria-label="Its id" placeholder="id" value=${id} ref=${field}
         onInput=${(event) => set(event.target.value)} onKeyDown=${(event) => event.key === "Enter" && show()} />
       <button type="button" class="main" disabled=${!id.trim()} onClick=${show}>Show</button></div></div>`;
 }

@@ -1,0 +1,70 @@
+"""The page by keys alone, and that nothing on it moves by itself."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests.e2e.page.conftest import send
+from tests.e2e.page.test_overview import SHIFTS
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+MOST_SHIFTS = 0.05  # of which the browsers' own measure says that nobody sees them
+VIEWS = ("", "?view=job&id=129", "?view=overview", "?view=operations", "?view=job")
+
+
+async def test_the_focus_stays_where_it_was(visit):
+    """
+    When what has the focus goes away, what is nearest to its place has it, and never the page.
+    """
+    page = await visit.open()
+    await page.keyboard.press("j")
+    await expect(page.get_by_role("treegrid")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await page.locator(".detail").get_by_role("button", name="Close").press("Enter")
+    await expect(page.get_by_role("treegrid")).to_be_focused()
+
+    await page.keyboard.press("c")
+    await page.get_by_role("button", name="Move service up").press("Enter")
+    await expect(page.get_by_role("button", name="Move service up")).to_be_focused()
+    await page.keyboard.press("Enter")  # now it is the first, which can't be moved up
+    await expect(page.get_by_role("button", name="Move service down")).to_be_focused()
+    await page.get_by_role("button", name="Remove level").press("Enter")
+    await expect(page.get_by_role("button", name="Remove level")).to_have_count(0)
+    await expect(page.locator(".panel :focus")).to_have_count(1)
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("button", name="Columns")).to_be_focused()
+
+    await page.get_by_role("button", name="Only level error").press("Enter")
+    await expect(page.locator(".legend b")).to_have_text("75")
+    await expect(page.locator(".facets :focus")).to_have_count(1)
+    await page.get_by_role("button", name="Skip to the records").press("Enter")
+    await expect(page.get_by_role("treegrid")).to_be_focused()
+
+
+async def test_nothing_moves_by_itself(visit):
+    """
+    What is seen stays in its place while more of a view is loaded, and while records come in.
+    """
+    shifts = {}
+    for view in VIEWS:
+        page = await visit.open(view, rows=False)
+        await page.locator("h1").wait_for(state="attached")
+        await visit.settled()
+        shifts[view] = await page.evaluate(SHIFTS)
+    page = await visit.open("?q=service:moving&live=1", rows=False)
+    await expect(page.locator(".live")).to_contain_text("Live")
+    send(
+        visit.site,
+        {
+            "level": "INFO",
+            "service": "moving",
+            "msg": "just in",
+            "timestamp": "2025-11-14T12:00:00Z",
+        },
+    )
+    await page.locator(".row").wait_for()
+    shifts["live"] = await page.evaluate(SHIFTS)
+
+    assert {} == {view: sum_ for view, sum_ in shifts.items() if sum_ >= MOST_SHIFTS}
