@@ -72,9 +72,11 @@ ALTER TABLE log_entries_plain DETACH PARTITION log_entries_days
 """
 # What a service inserts waits in a table of this server until its statement has ended: rows
 # that are put into a distributed table one by one may be committed on one server and not here.
+# The view is a barrier so that its rows are a subquery, with which Citus takes conditions to the
+# workers as they stand; see `storage.shards.AS_WRITTEN`.
 VIEW = """
 SET LOCAL citus.enable_ddl_propagation = off;
-CREATE VIEW log_entries AS SELECT * FROM log_entries_days;
+CREATE VIEW log_entries WITH (security_barrier) AS SELECT * FROM log_entries_days;
 CREATE UNLOGGED TABLE log_entries_arriving (LIKE log_entries_plain);
 
 CREATE FUNCTION log_entries_row_arrived() RETURNS trigger

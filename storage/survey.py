@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from storage import partitions
+from storage import partitions, shards
 from storage.deletion import Deleted, Sweep
 from storage.layout import SIZE, engine
 from storage.partitions import EARLIEST
@@ -93,11 +93,13 @@ async def surveyed(
     partition = named(day)
     number, arguments = policy.numbered(now)
     snapshot = await connection.fetchval("SELECT pg_current_snapshot()::text")
+    every = "true"
     if await engine(connection) == "citus":
         snapshot = await settled(connection, snapshot)
+        every = shards.AS_WRITTEN
     rows = await connection.fetch(
         f"SELECT number, count(*) FROM (SELECT {number} AS number FROM {partition}"
-        f" WHERE {_within(day)}) numbered GROUP BY 1",
+        f" WHERE {_within(day)}) numbered WHERE {every} GROUP BY 1",
         *arguments,
     )
     return Survey(

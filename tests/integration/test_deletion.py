@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from storage import deletion, partitions
+from storage import deletion, pages, partitions, survey
 from storage.deletion import Actor, Deleted
+from storage.partitions import DAY
+from storage.reader import Reader
 from storage.records import Resource, Scope
-from storage.search import AnyOf, Equals
+from storage.retention import Policy, Rule
+from storage.search import AnyOf, Contains, Equals, Text
 from tests.builders import NOON, record
 from tests.stored import store
 
@@ -51,6 +54,24 @@ async def test_all_of_an_id_goes(pool, hypertable):
         for place, records in expected.items()
     )
     assert await deletion.delete(pool, USER, ACTOR, now=NOON, reason="user 12") == []
+
+
+async def test_letters_of_any_language(pool):
+    """
+    What is found in any case by who asks is found by who deletes, and by a rule, too.
+    """
+    await days(pool)
+    await store(pool, record(msg="GRÖSSE", extra={"a": "Ёлка"}), record(msg="grösse"), record())
+    found = []
+    for search in (Contains("msg", "GrÖsse"), Contains("extra.a", "ёл"), Text("größe")):
+        policy = Policy(rules=(Rule(name="r", search=search, days=1),), days=9)
+        page = await pages.first(Reader(pool), search, now=NOON, limit=9)
+        told = await deletion.find(pool, search, now=NOON)
+        async with pool.acquire() as connection:
+            surveyed = await survey.surveyed(connection, policy, NOON.date(), NOON + 5 * DAY)
+        found.append((len(page.entries), sum(told.values()), surveyed.rows.get(0, 0)))
+
+    assert [(2, 2, 2), (1, 1, 1), (0, 0, 0)] == found
 
 
 async def test_a_few_records_go_by_their_index(pool, monkeypatch):
