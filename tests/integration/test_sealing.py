@@ -67,12 +67,10 @@ SEARCHES = {
 }
 
 
-async def test_sealed_days_are_not_scanned(pool, sealer, distributed):
+async def test_sealed_days_are_not_scanned(pool, sealer):
     """
     A search for text goes by the index through each day that is over, asked of the whole table.
     """
-    if distributed:
-        pytest.skip(reason="Citus' workers have the same indexes, and plans of their own")
     await store(pool, *noise(3_000), *noise(3_000, timestamp=NOON - dt.timedelta(days=1)))
     await sealer.seal(LATER)
     plans = {name: await explained(pool, search) for name, search in SEARCHES.items()}
