@@ -8,8 +8,10 @@ COPY of a record on both sides (`parts`), and the client.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import gzip
 import io
+import itertools
 import statistics
 import time
 
@@ -83,16 +85,14 @@ async def ceiling(it, pieces):
 
 
 def prepared(url, kind, size, records):
-    """Give requests of one kind with *size* records each, so many in all, no two alike."""
+    """Give requests of one kind with *size* records each, so many in all, each a time later."""
     _, media, encode, _ = KINDS[kind]
-    found = list(bodies.events(min(records, 20_000)))
-    encoded = [encode(found[i : i + size]) for i in range(0, len(found), size)]
+    headers = {"Content-Encoding": "gzip"} if kind.endswith("gzip") else {}
+    start = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=records / 1_000)
+    events = bodies.events(records, start=start)
     requests = []
-    for n in range(records // size):
-        body = bodies.unlike(encoded[n % len(encoded)], n, media)
-        headers = {}
-        if kind.endswith("gzip"):
-            body, headers = gzip.compress(body, 6), {"Content-Encoding": "gzip"}
+    while found := list(itertools.islice(events, size)):
+        body = gzip.compress(encode(found), 6) if headers else encode(found)
         requests.append(load.request(url, media, body, headers))
     return requests
 
