@@ -228,6 +228,25 @@ def test_scripts_are_sound():
     assert "" == checked.stderr
 
 
+def ran(function, module, given):
+    """What a *function* of JavaScript gives for a *module* of the page and what is *given*."""
+    if (node := shutil.which("node")) is None:
+        pytest.skip(reason="no node on this machine, which would run the page's script")
+    script = f"""
+        import {{ readFileSync }} from "node:fs";
+        const source = readFileSync(process.argv[1], "utf-8");
+        const module = await import("data:text/javascript," + encodeURIComponent(source));
+        console.log(JSON.stringify(({function})(module, JSON.parse(process.argv[2]))));
+    """
+    done = subprocess.run(
+        [node, "--input-type=module", "-e", script, FOLDER / module, json.dumps(given)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
 VALUES = [
     *("AND", "NOT", "last", "*", "x*", "*x", "a*b", "-x", "-", "//x", "(x)", "a:b", "a>=b", "a,b"),
     *('"', '""', 'a"b\\c', "a\\", "\\", "x y", "one\ntwo", "é 🦊", "<b>", "\u202ex"),
@@ -239,27 +258,14 @@ def test_a_click_asks_for_what_it_shows():
     The condition that the page makes of a value finds this value, or leaves it out, whatever
     characters it has, and a second click takes it away again.
     """
-    if (node := shutil.which("node")) is None:
-        pytest.skip(reason="no node on this machine, which would run the page's script")
-    run = """
-        import { readFileSync } from "node:fs";
-        const source = readFileSync(process.argv[1], "utf-8");
-        const s = await import("data:text/javascript," + encodeURIComponent(source));
-        console.log(JSON.stringify(JSON.parse(process.argv[2]).map((value) => {
-          const [only, out] = [s.condition("msg", value), s.condition("msg", value, { out: true })];
-          const once = s.narrowed("a OR b", only);
-          return { value, only, out, once, turned: s.narrowed(once, out), twice: s.narrowed(once, only),
-            left: s.leftOut(`a ${out} b`, "msg"), whole: s.parts(only).map(({ text }) => text).join("") };
-        })));
-    """
-    done = subprocess.run(
-        [node, "--input-type=module", "-e", run, FOLDER / "search.js", json.dumps(VALUES)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    run = """(s, values) => values.map((value) => {
+        const [only, out] = [s.condition("msg", value), s.condition("msg", value, { out: true })];
+        const once = s.narrowed("a OR b", only);
+        return { value, only, out, once, turned: s.narrowed(once, out), twice: s.narrowed(once, only),
+          left: s.leftOut(`a ${out} b`, "msg"), whole: s.parts(only).map(({ text }) => text).join("") };
+    })"""
 
-    for made in json.loads(done.stdout):
+    for made in ran(run, "search.js", VALUES):
         value = made["value"]
         found = Equals("msg", (value,))
         assert found == parse(made["only"])
@@ -269,3 +275,36 @@ def test_a_click_asks_for_what_it_shows():
         assert "(a OR b)" == made["twice"]
         assert [value] == made["left"]
         assert made["only"] == made["whole"]
+
+
+# Each a number of rows, how many of them came before all others, and what is set: row and height.
+STEPS = [
+    (4, 0, {1: 30, 3: 12}),
+    (6, 0, {5: 50}),
+    (9, 3, {0: 11}),
+    (5, 0, {}),
+    (40, 0, {39: 99}),
+    (40, 2, {}),
+]
+
+
+def test_rows_stand_below_each_other():
+    """
+    A row stands where those above it end, whatever rows were added before and behind it.
+    """
+    run = """({ Heights }, steps) => {
+        const heights = new Heights(10);
+        return steps.map(([count, added, set]) => {
+            heights.resize(count, added);
+            for (const [index, height] of Object.entries(set)) heights.set(Number(index), height);
+            return Array.from({ length: count + 1 }, (_, index) => heights.top(index));
+        });
+    }"""
+    rows, expected = [], []
+    for count, added, changes in STEPS:
+        rows = [*[10] * added, *rows, *[10] * count][:count]
+        for index, height in changes.items():
+            rows[index] = height
+        expected.append([sum(rows[:index]) for index in range(count + 1)])
+
+    assert expected == ran(run, "explorer/heights.js", STEPS)
