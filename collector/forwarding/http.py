@@ -62,7 +62,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # Gives the body of a batch, or what the batch is known to come to without being sent, such as
-# Split. One that takes more than a few milliseconds is a generator that yields every 25 records
+# Split. One that takes more than a few milliseconds is a generator that yields every millisecond
 # or so, that requests have their turn, and returns the same.
 Encode: TypeAlias = Callable[
     [Sequence["Stored"]], Body | Answer | Generator[None, None, Body | Answer]

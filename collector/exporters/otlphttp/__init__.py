@@ -6,7 +6,6 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
@@ -21,17 +20,12 @@ from collector.sections import Bytes  # noqa: TC001  msgspec reads the annotatio
 from collector.turns import SLICE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from storage.records import Resource, Scope
     from storage.stored import Stored
 
 PATH = "/v1/logs"
-# A row that no receiver of ours wrote may hold what OTLP has no place for.
-_NOT_OTLP = (
-    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
-    *(RecursionError, struct.error),
-)
 
 
 class OtlpHttp(HttpForwarder, frozen=True, kw_only=True):
@@ -58,23 +52,25 @@ class Encoder:
         self._config = config
         self._path = path
         self._encoding = json if config.encoding == "json" else protobuf
-        self._short: Callable[[Stored], bytes | None] = columns.record
-        if config.encoding == "json" or config.record_uid == "all":
-            self._short = lambda _stored: None
+        self._shortens = config.encoding == "proto" and config.record_uid != "all"
 
     def __call__(self, records: Sequence[Stored]) -> Generator[None, None, Body | Answer]:
         """Encode *records*, slice by slice."""
         groups: dict[Resource | None, dict[Scope | None, list[bytes]]] = {}
         refused: list[Refused] = []
         resource = scope = group = None
-        for place, stored in enumerate(records):
+        written: Sequence[bytes | None] = [None] * len(records)
+        if self._shortens:
+            written = yield from columns.records(records)
+        for place, (stored, short) in enumerate(zip(records, written, strict=True)):
             if place % SLICE == SLICE - 1:
                 yield
-            try:
-                encoded = self._short(stored) or self._encoding.record(self._record(stored))
-            except _NOT_OTLP as exc:
-                refused.append(Refused(place, f"no record of OTLP: {type(exc).__name__}"))
-                continue
+            if (encoded := short) is None:
+                try:
+                    encoded = self._encoding.record(self._record(stored))
+                except columns.NOT_OTLP as exc:
+                    refused.append(Refused(place, f"no record of OTLP: {type(exc).__name__}"))
+                    continue
             its = stored.resource or mapping.resource(stored)
             if group is None or its is not resource or stored.scope is not scope:
                 resource, scope = its, stored.scope

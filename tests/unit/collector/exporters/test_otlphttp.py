@@ -10,7 +10,10 @@ import pytest
 from google.rpc.status_pb2 import Status
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from collector import server
@@ -349,45 +352,65 @@ PLAIN = log_record(
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    changes=st.fixed_dictionaries(
-        {},
-        optional={
-            **dict.fromkeys(PROMOTABLE, st.none()),
-            "msg": st.none() | st.text(max_size=2_000),
-            "extra": st.none()
-            | st.dictionaries(
-                st.one_of(st.text(max_size=3), st.sampled_from(PROMOTABLE)), json_values, max_size=4
-            ),
-            "otlp": st.none() | st.sampled_from([{"body": {"a": 1}}, {"no_observed": True}]),
-            "flags": st.none() | st.integers(-(2**63), 2**63 - 1),
-            "trace_id": st.none() | st.text(max_size=40),
-            "span_id": st.none() | st.just("0" * 16),
-            "observed_timestamp": st.none() | st.just(moment(NOON)),
-            "resource_id": st.none() | st.just(3),
-            "level": st.text(max_size=200),
-        },
-    )
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(PROMOTABLE, st.none()),
+        "msg": st.none() | st.text(max_size=2_000),
+        "extra": st.none()
+        | st.dictionaries(
+            st.one_of(st.text(max_size=3), st.sampled_from(PROMOTABLE)), json_values, max_size=4
+        ),
+        "otlp": st.none() | st.sampled_from([{"body": {"a": 1}}, {"no_observed": True}]),
+        "flags": st.none() | st.integers(-(2**63), 2**63 - 1),
+        "trace_id": st.none() | st.text(max_size=40) | st.just("ab " * 10 + "ab"),
+        "span_id": st.none() | st.just("0" * 16),
+        "observed_timestamp": st.none() | st.just(moment(NOON)),
+        "resource_id": st.none() | st.just(3),
+        "level": st.text(max_size=200),
+    },
 )
-def test_the_short_way_says_what_the_long_one_does(changes):
-    """
-    A plain row that came by OTLP is written straight from its columns, and whatever somebody has
-    changed in it, that is a way to say the same.
-    """
-    found = rows(request(PLAIN))
-    (row,) = found.records
-    assert all(getattr(row, name) is not None for name in PROMOTABLE)
-    for name, value in changes.items():
-        setattr(row, name, value)
-    sent = stored(row, found)
 
-    short = columns.record(sent)
 
-    assert short or {"extra", "otlp", "resource_id"} & changes.keys()
-    if short:
-        long = LogRecord.FromString(protobuf.record(mapping.record(sent)))
-        assert in_order(long) == in_order(LogRecord.FromString(short))
+@settings(max_examples=60, deadline=None)
+@given(st.lists(CHANGES, min_size=1, max_size=4))
+def test_the_short_way_says_what_the_long_one_does(all_changes):
+    """
+    Plain rows that came by OTLP are written straight from their columns, and whatever somebody has
+    changed in them, that is a way to say the same, each in its place.
+    """
+    sent = []
+    for changes in all_changes:
+        found = rows(request(PLAIN))
+        (row,) = found.records
+        assert all(getattr(row, name) is not None for name in PROMOTABLE)
+        for name, value in changes.items():
+            setattr(row, name, value)
+        sent.append(stored(row, found))
+
+    for changes, each, short in zip(all_changes, sent, whole(columns.records, sent), strict=True):
+        assert short or {"extra", "otlp", "resource_id"} & changes.keys()
+        if short:
+            long = LogRecord.FromString(protobuf.record(mapping.record(each)))
+            assert in_order(long) == in_order(LogRecord.FromString(short))
+
+
+def test_a_row_that_cannot_go_the_short_way_takes_no_other_along():
+    """
+    Of rows that are written together one of a time that OTLP has no number for is refused, and
+    the others are sent.
+    """
+    sent = []
+    for time in (NOON, dt.datetime(1960, 1, 1, tzinfo=dt.UTC), NOON):
+        found = rows(request(PLAIN))
+        found.records[0].timestamp = moment(time)
+        sent.append(stored(found.records[0], found))
+    body = whole(Encoder(OtlpHttp(endpoint="http://x")), sent)
+
+    assert [1] == [each.index for each in body.refused]
+    _, found = only(sent_on(sent[:1]))
+    message = ExportLogsServiceRequest.FromString(body.data)
+    assert [found, found] == [*message.resource_logs[0].scope_logs[0].log_records]
 
 
 def success(rejected, message):
