@@ -445,11 +445,10 @@ async def test_changed_rows_are_not_new(follower, pool, distributed):
     """
     A record that is changed after it was read doesn't come again, with another time neither.
     """
-    if distributed:
-        pytest.skip(reason="Citus changes no rows of a view")
+    table = "log_entries_days" if distributed else "log_entries"
     await store(pool, record(msg="a"), record(msg="b"))
     _, position = await walked(follower)
-    await pool.execute("UPDATE log_entries SET msg = 'c', timestamp = timestamp - interval '1 h'")
+    await pool.execute(f"UPDATE {table} SET msg = 'c', timestamp = '2025-11-13T11:00Z'")
     piece = await follower.stored(position, None, now=NOON, **PLENTY)
 
     assert ([], position, 0, 0) == (piece.rows, piece.position, piece.passed, piece.gone)
