@@ -156,9 +156,9 @@ async def test_a_connection_that_is_cut_is_gone_on_with(pool, service, monkeypat
     for day in (NOON.date(), dt.datetime.now(dt.UTC).date()):
         await partitions.maintain(pool, day, ahead=1)
     chance = random.Random(4)
-    moments, commits, wanted = [0.01, 0.05, 0.2], 60, 100
-    if distributed:  # three servers on few cores take ten times as long to read anything
-        moments, commits, wanted = [0.1, 0.3, 1], 18, 20
+    # Three servers on few cores take ten times as long to read anything.
+    slow, quick = ([0.1, 0.3, 1], 18, 20), ([0.01, 0.05, 0.2], 60, 100)
+    moments, commits, wanted = slow if distributed else quick
     done = asyncio.Event()
     sent = []
 
