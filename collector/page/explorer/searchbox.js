@@ -67,8 +67,8 @@ export function SearchBox({ q, mistake, onSearch, focus }) {
     field.setSelectionRange(at, at);
     field.scrollLeft = field.scrollWidth;
     setText(next);
-    choose(-1);
-    suggest();
+    if (whole) close(); // or Tab, which takes what is offered, would never leave the field
+    else suggest();
   }
 
   function search(wanted) {

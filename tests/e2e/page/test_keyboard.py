@@ -43,6 +43,20 @@ async def test_the_focus_stays_where_it_was(visit):
     await expect(page.get_by_role("treegrid")).to_be_focused()
 
 
+async def test_tab_leaves_the_search(visit):
+    """
+    Tab takes what is offered, and leads on from a condition that is whole.
+    """
+    page = await visit.open()
+    await page.keyboard.press("/")
+    await page.keyboard.type("service:med")
+    await page.locator("#suggestions li").first.wait_for()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("combobox")).to_have_value("service:media ")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Clear the search")).to_be_focused()
+
+
 async def test_nothing_moves_by_itself(visit):
     """
     What is seen stays in its place while more of a view is loaded, and while records come in.
