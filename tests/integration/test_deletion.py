@@ -70,8 +70,10 @@ async def test_letters_of_any_language(pool):
         async with pool.acquire() as connection:
             surveyed = await survey.surveyed(connection, policy, NOON.date(), NOON + 5 * DAY)
         found.append((len(page.entries), sum(told.values()), surveyed.rows.get(0, 0)))
+    (gone,) = await deletion.delete(pool, Contains("msg", "ÖS"), ACTOR, now=NOON, reason="r")
 
     assert [(2, 2, 2), (1, 1, 1), (0, 0, 0)] == found
+    assert 2 == gone.records
 
 
 async def test_a_few_records_go_by_their_index(pool, monkeypatch):
