@@ -44,7 +44,7 @@ UPDATE dead_letters SET retry = true
 WHERE destination = $1 AND ($2::bigint[] IS NULL OR id = ANY ($2)) AND NOT retry
 """
 DUE = f"""
-SELECT d.id, {stored.SELECTED}
+SELECT {stored.SELECTED}, d.id
 FROM (SELECT * FROM dead_letters WHERE destination = $1 AND retry ORDER BY id LIMIT $2) d
 JOIN log_entries e ON e.timestamp = d.entry_timestamp AND e.id = d.entry_id
 ORDER BY d.id
@@ -95,9 +95,9 @@ async def due(
     """
     async with _snapshot(pool) as connection:
         rows = await connection.fetch(DUE, destination, limit)
-        loaded = await interned.load(connection, rows, 1)
-    records = stored.stored(rows, loaded, 1, lambda _row: BEGINNING)
-    return [(row[0], each) for row, each in zip(rows, records, strict=True)]
+        loaded = await interned.load(connection, rows)
+    records = stored.stored(rows, loaded, lambda _row: BEGINNING)
+    return [(row[-1], each) for row, each in zip(rows, records, strict=True)]
 
 
 async def delete(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -86,7 +86,7 @@ SELECTED = ", ".join(_EXPRESSIONS.get(name, f"e.{name}") for name in Entry.__str
 _JSON = 3  # fields, the last ones
 
 
-def entry(row: Record, behind: int = 1) -> Entry:
+def entry(row: Record | tuple[Any, ...], behind: int = 1) -> Entry:
     """Make an entry of a row of `SELECTED`, *behind* columns of something else."""
     raw = (None if text is None else msgspec.Raw(text) for text in row[-_JSON:])
     return Entry(*row[behind:-_JSON], *raw)

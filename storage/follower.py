@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  msgspec reads the annotations
 from contextlib import asynccontextmanager
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,7 +27,6 @@ from storage.pieces import (
     LAST,
     NUMBERED,
     PLACE,
-    PLACED,
     WANTED,
     XID,
     Statement,
@@ -169,10 +169,10 @@ class Follower:
             Foreign: the position is of another server.
             Unavailable: the database is away, or a lock is held for long; try again later.
         """
-        statement = Statement(stored.SELECTED, where := Where())
+        statement = Statement(stored.SELECTED, where := Where(), stored.place)
         if search is not None:
             found = f"{_met(search, where, now)} AS wanted"
-            statement = Statement(stored.SELECTED, where, found, "wanted")
+            statement = Statement(stored.SELECTED, where, stored.place, found, "wanted")
         async with self._reading() as connection:
             read = await self._read(
                 connection,
@@ -182,9 +182,9 @@ class Follower:
                 bytes=bytes,
                 upto=upto,
             )
-            loaded = await self._interned.load(connection, read.rows, statement.behind)
+            loaded = await self._interned.load(connection, read.rows)
         return StoredPiece(
-            rows=stored.stored(read.rows, loaded, statement.behind, read.after),
+            rows=stored.stored(read.rows, loaded, read.after),
             position=read.position,
             passed=read.passed,
             gone=read.gone,
@@ -208,12 +208,12 @@ class Follower:
             for place, search in enumerate(searches)
         )
         statement = Statement(
-            f"places, {SELECTED}",
+            f"timestamptz_send(timestamp), id, places, {SELECTED}",
             where,
+            itemgetter(0, 1),
             f"array_remove(ARRAY[{places}]::integer[], NULL) AS places",
             "cardinality(places) > 0",
         )
-        behind = statement.behind
         async with self._reading() as connection:
             read = await self._read(
                 connection,
@@ -225,7 +225,7 @@ class Follower:
             )
         return FollowedPiece(
             rows=[
-                Followed(entry(row, behind + 1), tuple(row[behind]), read.after(row), row[XID])
+                Followed(entry(row[:WANTED], 3), tuple(row[2]), read.after(row), row[XID])
                 for row in read.rows
             ],
             position=read.position,
@@ -293,8 +293,8 @@ class Follower:
         number = NUMBERED if statement.wanted else numbers(rows)
 
         def after(row: asyncpg.Record) -> Position:
-            xid, moment, id_ = PLACED(row)
-            place = Place(xid, sent(moment), id_, former + number(row))
+            time, id_ = statement.place(row)
+            place = Place(xid := row[XID], sent(time), id_, former + number(row))
             return Position(reach.before[xid], place)
 
         passed = len(rows)

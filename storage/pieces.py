@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from storage.extents import Reach
     from storage.where import Where
 
-# Columns before those of the record; the last three only where not all rows are wanted, for else
-# they are counted: a window and a sort by other columns less, and each column takes its time.
-LAST, XID, MOMENT, ID, WANTED, PLACE, NUMBER = range(7)
-PLACED = itemgetter(XID, MOMENT, ID)  # quicker than three times from the row
+# Columns behind those that are selected; the first three only where not all rows are wanted, for
+# else they are counted: a window and a sort by other columns less, and each column takes its time.
+WANTED, PLACE, NUMBER, XID, LAST = range(-5, 0)
 NUMBERED = itemgetter(NUMBER)
 COUNTED = """, row_number() OVER walk AS place,
         row_number() OVER (PARTITION BY xid ORDER BY timestamp, id) AS number"""
@@ -30,20 +29,16 @@ COUNTED = """, row_number() OVER walk AS place,
 
 class Statement(msgspec.Struct, frozen=True):
     """
-    What a piece is made of: a column, the condition on it, what is selected, and arguments.
+    What a piece is made of: what is selected, arguments, a column, and the condition on it.
 
-    Without a condition all rows are wanted.
+    Without a condition all rows are wanted. *place* gives the time and id of what is selected.
     """
 
     selected: str
     where: Where
+    place: Callable[[Any], tuple[bytes, int]]
     column: str = ""
     wanted: str = ""
-
-    @property
-    def behind(self) -> int:
-        """How many columns there are before those that are selected."""
-        return NUMBER + 1 if self.wanted else ID + 1
 
 
 def select(statement: Statement, reach: Reach, records: int, bytes: int, *, divided: bool) -> str:  # noqa: A002
@@ -90,13 +85,13 @@ def select(statement: Statement, reach: Reach, records: int, bytes: int, *, divi
             f" (SELECT * FROM log_entries WHERE timestamp >= first AND timestamp <= last"
             f" AND {condition} OFFSET 0) e)"
         )
-    before, counted, condition, size = "", "", "", BYTES
+    behind, counted, condition, size = "", "", "", BYTES
     if wanted := statement.wanted:
         source = f"(SELECT *, {statement.column} FROM {source} e)"
-        before, counted = f" {wanted}, place, number,", COUNTED
+        behind, counted = f", {wanted}, place, number", COUNTED
         condition, size = f"({wanted} OR last) AND", f"CASE WHEN {wanted} THEN {BYTES} ELSE 0 END"
     return f"""
-SELECT last, xid, timestamptz_send(timestamp), id,{before} {statement.selected}
+SELECT {statement.selected}{behind}, xid, last
 FROM (
     SELECT *, lead(true) OVER walk IS NULL AS last, sum(size) OVER walk - size AS before{counted}
     FROM (SELECT *, {size} AS size FROM {source} e) e

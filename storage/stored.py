@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,14 +43,14 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     # Nearly no record's own position is ever asked for, so it isn't made beforehand.
     row: object = None
     after: Any = lambda _row: BEGINNING  # `After`
-    # In the order of `COLUMNS`, with times as they are sent, and JSON as text.
-    columns: tuple[Any, ...] | None = None
+    # In the order of `COLUMNS`, and more behind, with times as they are sent, and JSON as text.
+    columns: Any = None
 
     @property
     def record(self) -> LogRecord:
         """The record, to be read; `replace` gives another one, by *given*."""
         if self.given is None:
-            msgspec.structs.force_setattr(self, "given", _record(self.columns or ()))
+            msgspec.structs.force_setattr(self, "given", _record(self.columns[:_RECORD]))
         assert self.given is not None  # noqa: S101  for mypy
         return self.given
 
@@ -81,6 +82,8 @@ SELECTED = ", ".join(
 _FIRST, _LAST = map(moment, (FIRST, LAST))
 _RECORD = len(COLUMNS)
 _RESOURCE, _SCOPE = map(COLUMNS.index, ("resource_id", "scope_id"))
+_read = itemgetter(_RESOURCE, _SCOPE, _RECORD, _RECORD + 1)
+place = itemgetter(*map(COLUMNS.index, ("timestamp", "id")))  # of a row
 
 RESOURCES = """
 SELECT id, attributes::text, schema_url, dropped_attributes_count FROM resources
@@ -108,8 +111,8 @@ class Interned:
         self._scopes: dict[int | None, Scope] = {}
         self._since = time.monotonic()
 
-    async def load(self, connection: Any, rows: Sequence[Record], behind: int) -> Loaded:
-        """Give all that *rows*, of `SELECTED` behind some columns, refer to."""
+    async def load(self, connection: Any, rows: Sequence[Record]) -> Loaded:
+        """Give all that *rows*, which begin with `SELECTED`, refer to."""
         if (
             time.monotonic() - self._since > KEPT
             or len(self._resources) + len(self._scopes) > KNOWN_AT_MOST
@@ -118,12 +121,12 @@ class Interned:
             self._scopes.clear()
             self._since = time.monotonic()
         # Copies, for another reader may clear what is known at any moment.
-        wanted = {row[behind + _RESOURCE] for row in rows} - {None}
+        wanted = {row[_RESOURCE] for row in rows} - {None}
         resources = {each: self._resources[each] for each in wanted & self._resources.keys()}
         if missing := wanted - resources.keys():
             found = map(_resource, await connection.fetch(RESOURCES, list(missing)))
             resources.update((each.id, each) for each in found)
-        wanted = {row[behind + _SCOPE] for row in rows} - {None}
+        wanted = {row[_SCOPE] for row in rows} - {None}
         scopes = {each: self._scopes[each] for each in wanted & self._scopes.keys()}
         if missing := wanted - scopes.keys():
             scopes.update(
@@ -135,15 +138,15 @@ class Interned:
         return Loaded(resources, scopes)
 
 
-def stored(rows: Sequence[Record], loaded: Loaded, behind: int, after: After) -> list[Stored]:
-    """Make records of rows of `SELECTED`, *behind* columns of something else."""
+def stored(rows: Sequence[Record], loaded: Loaded, after: After) -> list[Stored]:
+    """Make records of rows that begin with `SELECTED`."""
     resources, scopes = loaded.resources.get, loaded.scopes.get
-    end = behind + _RECORD
     found = []
     for row in rows:
-        columns = row[behind:end]
-        resource, scope = resources(columns[_RESOURCE]), scopes(columns[_SCOPE])
-        found.append(Stored(None, resource, scope, row[end], row[end + 1], row, after, columns))
+        resource, scope, created_at, clamped = _read(row)
+        found.append(
+            Stored(None, resources(resource), scopes(scope), created_at, clamped, row, after, row)
+        )
     return found
 
 
