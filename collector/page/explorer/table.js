@@ -21,7 +21,7 @@ const HEAD = 28;
 const BEYOND = 8; // rows that are drawn above and below those that are seen
 const REST = 200; // milliseconds without scrolling
 const FILLED = 16; // rows that have all they have again, in each frame
-const AHEAD = { resting: 600, moving: 2_000 }; // rows before the end at which more are loaded
+const AHEAD = { resting: 500, moving: 2_000 }; // rows before the end at which more are loaded
 
 /**
  * Props: `results` and its `version`, the explorer's `state`, `cursor` (the index of the row
