@@ -92,7 +92,7 @@ async def test_a_plain_database_becomes_a_hypertable(plain):
         "4 absurd": dt.datetime(2554, 7, 21, tzinfo=dt.UTC),
     }
     indexes = "SELECT indexname FROM pg_indexes WHERE tablename = 'log_entries' ORDER BY 1"
-    async with database.connected(plain, size=2) as pool:
+    async with database.connected(plain, size=2, init=encoding.prepare) as pool:
         await partitions.maintain(pool, TODAY, ahead=0)
         await store(pool, *(record(msg=msg, timestamp=time) for msg, time in times.items()))
         await pool.execute("INSERT INTO log_entries (level, msg) VALUES ('WARN', '5 direct')")
@@ -155,7 +155,7 @@ async def test_interrupted(plain, monkeypatch):
     """
     After an interruption it goes on from there; rows that came meanwhile join those of their day.
     """
-    async with database.connected(plain, size=2) as pool:
+    async with database.connected(plain, size=2, init=encoding.prepare) as pool:
         for day in (0, 3, 5):
             await store(pool, record(msg=str(day), timestamp=NOON - day * DAY))
         await partitions.maintain(pool, TODAY, ahead=0)
@@ -466,7 +466,7 @@ def test_an_owner_who_is_no_superuser(server, empty_database, hypertable):
 
 async def _used(dsn):
     await convert(dsn)
-    async with database.connected(dsn, size=2) as pool:
+    async with database.connected(dsn, size=2, init=encoding.prepare) as pool:
         await partitions.maintain(pool, TODAY, ahead=0)
         await store(pool, record(msg="x", timestamp=NOON - 40 * DAY), record())
         await partitions.maintain(pool, TODAY, ahead=0)
