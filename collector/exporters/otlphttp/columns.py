@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from collector.exporters.otlphttp import mapping, protobuf
-from collector.exporters.otlphttp.protobuf import SHORT, sized, varint
+from collector.exporters.otlphttp.protobuf import Heads, sized, varint
 from storage.moments import FROM_1970
 from storage.records import COLUMNS, PROMOTABLE
 
@@ -120,20 +120,6 @@ def _layout(bits: int) -> tuple[Callable[[Row], Row], Sequence[Writer]]:
     return itemgetter(*map(COLUMNS.index, names)), [_writers[name] for name in names[7:]]
 
 
-class _Heads(dict[int, bytes]):
-    """What stands before a text, by the bytes that this has."""
-
-    def __init__(self, head: Callable[[int], bytes]) -> None:
-        super().__init__()
-        self._head = head
-
-    def __missing__(self, size: int) -> bytes:
-        head = self._head(size)
-        if size < SHORT:
-            self[size] = head
-        return head
-
-
 class _Known(dict[Any, Any]):
     """What is written of values that come again."""
 
@@ -162,7 +148,7 @@ def _pairs(text: str | None) -> tuple[bytes, int]:
     return written, sum(_BITS.get(name, 0) for name in found)
 
 
-def _texts(heads: _Heads) -> Writer:
+def _texts(heads: Heads) -> Writer:
     """Give what writes texts, of which nearly each one is another; a missing one is nothing."""
 
     def write(column: Column) -> Iterable[bytes]:
@@ -215,7 +201,7 @@ def _text(size: int) -> bytes:
 def _promoted(name: str) -> Writer:
     """Give what writes the attribute *name*, which is in a column."""
     if name in TEXTS:
-        return _texts(_Heads(lambda size: _attribute(name, _text(size), size)))
+        return _texts(Heads(lambda size: _attribute(name, _text(size), size)))
     if name in FLOATS:
         return _floats(_attribute(name, b"\x21", 8))
     return _few(partial(protobuf.pair, name))
@@ -224,7 +210,7 @@ def _promoted(name: str) -> Writer:
 _others = _Known(_pairs, MOST_OBJECTS)
 _severities = _Known(lambda both: protobuf.severity(*both), MOST_OBJECTS)
 _writers: dict[str, Writer] = {
-    "msg": _texts(_Heads(lambda size: b"\x2a" + varint(len(_text(size)) + size) + _text(size))),
+    "msg": _texts(Heads(lambda size: b"\x2a" + varint(len(_text(size)) + size) + _text(size))),
     **{name: _promoted(name) for name in PROMOTABLE},
     "flags": _few(lambda flags: _flags(0x45, mapping.uint32(flags)) if flags else b""),
     "trace_id": partial(_identifiers, "4a10", 16),

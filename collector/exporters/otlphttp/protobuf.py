@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -48,11 +49,28 @@ def varint(number: int) -> bytes:
 SHORT = 1024  # bytes
 _LENGTHS = [varint(size) for size in range(SHORT)]
 _PAIR = [b"\x32" + size for size in _LENGTHS]  # a record's attribute
-_RECORD = [b"\x12" + size for size in _LENGTHS]
 _STRING = [varint(1 + len(size) + n) + b"\x0a" + size for n, size in enumerate(_LENGTHS)]
 _INTEGER = [varint(1 + len(number)) + b"\x18" + number for number in _LENGTHS]  # the number
 _names: dict[str, bytes] = {}
 _severities: dict[tuple[int, str], bytes] = {}
+
+
+class Heads(dict[int, bytes]):
+    """What stands before a text or message, by the bytes that this has."""
+
+    def __init__(self, head: Callable[[int], bytes]) -> None:
+        super().__init__()
+        self._head = head
+
+    def __missing__(self, size: int) -> bytes:
+        """Write it, and keep it if it is of something short."""
+        head = self._head(size)
+        if size < SHORT:
+            self[size] = head
+        return head
+
+
+_RECORD = Heads(lambda size: b"\x12" + varint(size))
 
 
 def record(given: Record) -> bytes:
@@ -84,7 +102,10 @@ def record(given: Record) -> bytes:
 
 def request(groups: Groups) -> bytes:
     """Write an ExportLogsServiceRequest of records that are written already."""
-    return b"".join(_resource_logs(resource, scopes) for resource, scopes in groups.items())
+    parts: list[bytes] = []  # to the end, for each copy of them all takes its time
+    for resource, scopes in groups.items():
+        parts += _resource_logs(resource, scopes)
+    return b"".join(parts)
 
 
 def any_value(value: object) -> bytes:
@@ -104,19 +125,23 @@ def pair(name: str, value: object) -> bytes:
 _known_pair = lru_cache(MOST_PAIRS, typed=True)(pair)
 
 
-def _resource_logs(resource: Resource | None, scopes: Scopes) -> bytes:
-    url = resource.schema_url if resource else ""
-    parts = [_scope_logs(scope, records) for scope, records in scopes.items()]
-    return _message(0x0A, [_origin(resource), *parts, _text(0x1A, url)])
+def _resource_logs(resource: Resource | None, scopes: Scopes) -> Sequence[bytes]:
+    parts = [_origin(resource)]
+    for scope, records in scopes.items():
+        parts += _scope_logs(scope, records)
+    return _headed(0x0A, parts, resource.schema_url if resource else "")
 
 
-def _scope_logs(scope: Scope | None, records: Sequence[bytes]) -> bytes:
-    url = scope.schema_url if scope else ""
-    parts = [_origin(scope)]
-    for each in records:
-        size = len(each)
-        parts += (_RECORD[size] if size < SHORT else b"\x12" + varint(size), each)
-    return _message(0x12, [*parts, _text(0x1A, url)])
+def _scope_logs(scope: Scope | None, records: Sequence[bytes]) -> Sequence[bytes]:
+    heads = map(_RECORD.__getitem__, map(len, records))
+    parts = [_origin(scope), *chain.from_iterable(zip(heads, records, strict=True))]
+    return _headed(0x12, parts, scope.schema_url if scope else "")
+
+
+def _headed(tag: int, parts: list[bytes], url: str) -> Sequence[bytes]:
+    """Give the parts of a message that ends with the URL of a schema."""
+    parts.append(_text(0x1A, url))
+    return bytes((tag,)) + varint(sum(map(len, parts))), *parts
 
 
 def _origin(origin: Resource | Scope | None) -> bytes:
