@@ -5,6 +5,7 @@ from __future__ import annotations
 import hypothesis
 import pytest
 import structlog
+from xdist.scheduler import LoadScopeScheduling
 
 from storage import database as storage_database
 from storage import encoding
@@ -13,6 +14,22 @@ from tests import postgres
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+class Scheduling(LoadScopeScheduling):
+    """Gives one process all tests that share what takes seconds to start, so that it starts once."""
+
+    def _split_scope(self, nodeid):
+        """Give the folder whose tests share a browser or a stage, the file that shares a collector."""
+        file = nodeid.split("::")[0]
+        if file.startswith(("tests/e2e/page/", "tests/chaos/")):
+            return file.rpartition("/")[0]
+        return file if file.startswith("tests/e2e/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Schedule so where tests run in more than one process."""
+    return Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)
