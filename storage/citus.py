@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from storage import expiry, partitions, roll_ups, sealing
+from storage import expiry, partitions, restriction, roll_ups, sealing
 from storage.conversion import COMMENT, OTHERS, OWNER, VIEWS
 from storage.engines import HELP, Extension, alone, extend
 from storage.errors import Unsuitable
@@ -162,8 +162,11 @@ async def prepare(dsn: str, *, shards: int, told: Callable[[str], object]) -> No
         await connection.fetchval(TRIGRAMS)
         await connection.execute(VISIBLE)
         async with connection.transaction():
+            restricted = await restriction.withdraw(connection)
             await _distribute(connection, shards)
         told(f"log_entries is distributed, in {shards} shards a day")
+        if restricted:
+            told(f"keys for some services or environments can query no more; {HELP['citus']}")
 
 
 async def _extend(connection: Any) -> None:

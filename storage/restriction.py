@@ -133,6 +133,14 @@ async def renew(pool: Pool) -> None:
         await prepare(pool)
 
 
+async def withdraw(connection: Any) -> bool:
+    """Take back what `prepare` has made, so that such keys are refused; tell if there was any."""
+    restricted, _, prepared = await _schemas(connection)
+    if prepared:
+        await connection.execute(f"DROP SCHEMA {restricted} CASCADE")
+    return prepared
+
+
 async def _schemas(connection: Any) -> tuple[str, str, bool]:
     restricted, ours, prepared = await connection.fetchrow(SCHEMAS)
     return restricted, ours, prepared

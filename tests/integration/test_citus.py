@@ -141,7 +141,8 @@ async def test_a_commit_is_of_all_workers_or_none(pool, workers):
 
 async def test_a_plain_database_is_distributed(plain):
     """
-    All records stay, with their transactions, and so do the views; it is done once.
+    All records stay, with their transactions, and so do the views; keys for some services, that
+    were made before, are refused. It is done once.
     """
     told = []
     async with connections.connected(plain, size=2, init=encoding.prepare) as pool:
@@ -149,6 +150,7 @@ async def test_a_plain_database_is_distributed(plain):
         await store(pool, *(record(msg=f"{n}", timestamp=NOON - n * DAY) for n in range(4)))
         await pool.execute("INSERT INTO log_entries (level, msg) VALUES ('WARN', 'direct')")
         await pool.execute("CREATE VIEW mine AS SELECT msg FROM log_entries")
+        await restriction.prepare(pool)
         before = await pool.fetch(PLAIN)
         for _ in range(2):
             await citus.prepare(plain, shards=2, told=told.append)
@@ -159,7 +161,13 @@ async def test_a_plain_database_is_distributed(plain):
         assert [5, 5] == [
             await pool.fetchval(f"SELECT count(*) FROM {view}") for view in ("mine", "logs")
         ]
-    assert ["log_entries is distributed, in 2 shards a day"] == told
+        with pytest.raises(Unavailable, match="not made ready for restricted keys"):
+            async with pool.acquire() as connection, connection.transaction():
+                await restriction.enter(connection, restriction.Restriction(("api",), ()))
+    assert [
+        "log_entries is distributed, in 2 shards a day",
+        "keys for some services or environments can query no more; see docs/citus.md",
+    ] == told
     await engines.check(plain, wanted="citus")
     with pytest.raises(Unsuitable, match="is distributed"):
         await engines.check(plain, wanted="postgres")
