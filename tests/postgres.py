@@ -151,20 +151,9 @@ def dropped(dsn: str, database: str) -> None:
             try:
                 admin(each, f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
                 break
-            except psycopg.errors.ObjectInUse as exc:
+            except psycopg.errors.ObjectInUse:
                 if not left:
                     raise
-                if "prepared transaction" in str(exc):  # who connects calls Citus' process back
-                    _forsake(named(each, database))
-
-
-def _forsake(dsn: str) -> None:
-    """Roll back what a commit that was cut short has left prepared in a database that is to go."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        for (gid,) in connection.execute(
-            "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
-        ).fetchall():
-            connection.execute(f"ROLLBACK PREPARED '{gid}'")
 
 
 def join(dsn: str, database: str) -> None:
