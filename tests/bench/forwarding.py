@@ -29,9 +29,7 @@ DESTINATION = """
     endpoint: http://127.0.0.1:{port}
     start_at: beginning
 """
-WAITING = """
-SELECT coalesce((SELECT sent + rejected + dead FROM destinations), 0), (SELECT count(*) FROM log_entries)
-"""
+SENT = "SELECT coalesce((SELECT sent + rejected + dead FROM destinations), 0)"
 SINK = """
 import asyncio, sys
 OK = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/x-protobuf\\r\\nContent-Length: 0\\r\\n\\r\\n"
@@ -81,7 +79,7 @@ def requests(url, records, seed):
 async def sent_in(connection, start, wanted):
     """Wait until *wanted* records have been sent; give the seconds since the first one was."""
     began = None
-    while (sent := (await connection.fetchrow(WAITING))[0]) < wanted:
+    while (sent := await connection.fetchval(SENT)) < wanted:
         if began is None and sent > start:
             began, start = time.perf_counter(), sent
         await asyncio.sleep(0.02)
@@ -107,13 +105,14 @@ async def round_of(records, seed, exporters):
         connection = await asyncpg.connect(it.dsn)
         said = f"{it.native}/api/v1/forwarders/otlphttp"
         async with aiohttp.ClientSession(raise_for_status=True) as session:
-            while (await connection.fetchrow(WAITING))[0] < records:  # noqa: ASYNC110  Postgres tells nobody
+            while await connection.fetchval(SENT) < records:  # noqa: ASYNC110  Postgres tells nobody
                 await asyncio.sleep(0.1)
             await session.post(f"{said}/pause")
             await asyncio.sleep(2)
             prepared = list(requests(url, records, seed + 2 * 10**6))
             await load.run(url, prepared, len(prepared), CONNECTIONS)
-            sent, stored = await connection.fetchrow(WAITING)
+            sent = await connection.fetchval(SENT)
+            stored = await connection.fetchval("SELECT count(*) FROM log_entries")
             await session.post(f"{said}/resume")
             # The last ones wait for more, up to a second.
             caught = await sent_in(connection, sent, stored - LAST)
