@@ -17,6 +17,7 @@ from collector.forwarding.settlement import Settlement, Stopped
 from collector.forwarding.target import Bad, Done, Refused, Retry, Split, Stop
 from storage.errors import Unavailable
 from storage.moments import moment
+from tests.waiting import until_async
 
 NOW = dt.datetime.now(dt.UTC)
 
@@ -146,6 +147,33 @@ async def test_at_most_concurrency_batches_are_under_way():
     await running
     assert destination.most_under_way <= 3
     assert 95 == ledger.position
+
+
+async def test_the_next_batch_is_read_before_there_is_room_for_it():
+    """
+    While as many batches are under way as may be, one more is read and waits; where all ends before
+    there is room for it, it is not sent, and the position is before it.
+    """
+    gate = asyncio.Event()
+
+    async def rule(_records):
+        await gate.wait()
+        return Done()
+
+    async def read():
+        return len(table.reads) == 4 and len(destination.batches) == 3
+
+    table, destination, ledger = Table(range(95)), Destination(rule), Ledger()
+    live = feed(table, destination, ledger)
+    running = asyncio.create_task(live.run())
+    await until_async(read)
+    await asyncio.sleep(0.01)
+
+    assert [0, 10, 20, 30] == table.reads
+    live.end()
+    gate.set()
+    await running
+    assert 30 == ledger.position == len(destination.taken)
 
 
 async def test_what_follows_a_late_batch_is_recorded_with_it():
