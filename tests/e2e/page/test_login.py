@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from playwright.async_api import expect
 
-from storage import access_keys
+from storage import access_keys, encoding
 from storage import database as connections
 from storage.access_keys import Wanted
 from storage.audit import Origin
@@ -28,7 +28,7 @@ async def test_sign_in(browser, server, axe):
     is for, until they sign out. No script has the key or the session.
     """
     with postgres.clone(server) as database:
-        async with connections.connected(database, size=1) as pool:
+        async with connections.connected(database, size=1, init=encoding.prepare) as pool:
             wanted = Wanted(name="support", scopes=["query"])
             key = await access_keys.create(pool, wanted, Origin("local", "here"))
             await store(pool, record(timestamp=dt.datetime.now(dt.UTC), msg="seen"))
