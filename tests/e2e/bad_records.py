@@ -38,6 +38,11 @@ def keys(count):
     return numbered(count, b'"k000000": 1', b", ")
 
 
+def made(record):
+    """Give a case's record, made now if it is large."""
+    return record if isinstance(record, bytes) else record()
+
+
 def case(record, name, alone=200, message="", rejected=0):
     """
     A record, and what its sender is told: the status where it is *alone* in its request, how

@@ -136,7 +136,7 @@ def test_everything_is_counted(shared, protocol):
     native = isinstance(sender, NativeBatch)
     receiver = "pixsim" if native else "otlp"
     table = {OtlpJson: bad.OTLP_JSON, OtlpProtobuf: bad.PROTO}.get(protocol, bad.NATIVE)
-    (large,) = (case.values[0] for case in table if case.id == "10 MB")
+    (large,) = (bad.made(case.values[0]) for case in table if case.id == "10 MB")
     route = urlsplit(sender.url).path
     sender.send_records(sender.good("x"), large)
     sender.send_records(table[0].values[0])

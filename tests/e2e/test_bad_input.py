@@ -37,8 +37,7 @@ HOPELESS = [
 
 @pytest.fixture(name="record")
 def _record(request):
-    """A bad record, made only now if it is large."""
-    return request.param if isinstance(request.param, bytes) else request.param()
+    return bad.made(request.param)
 
 
 @pytest.mark.parametrize(
