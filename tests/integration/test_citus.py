@@ -223,7 +223,8 @@ async def test_queries_run_as_ourselves(pool, workers, database):
 
 async def test_what_services_insert(pool, workers):
     """
-    What a service inserts for itself gets its level's number and trace, and is in the ledger.
+    What a service inserts for itself gets its level's number and trace, and is in the ledger;
+    so is what it copies.
     """
     assert workers
     async with pool.acquire() as connection, connection.transaction():
@@ -240,3 +241,7 @@ async def test_what_services_insert(pool, workers):
     assert [("sql", 1, 2)] * 2 == [tuple(row)[:3] for row in entries]
     assert 1 == len({row["xid"] for row in (*rows, *entries)})
     assert 0 == await pool.fetchval("SELECT count(*) FROM log_entries_arriving")
+
+    await pool.copy_records_to_table("log_entries", records=[("DEBUG",)], columns=["level"])
+    assert 1 == await pool.fetchval("SELECT records FROM ledger ORDER BY xid DESC LIMIT 1")
+    assert 1 == await pool.fetchval("SELECT count(*) FROM log_entries WHERE severity_number = 5")
