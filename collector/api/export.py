@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,7 +20,7 @@ from storage.export import exporting
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
     from storage.entries import Entry
     from storage.reader import Reader
@@ -55,12 +56,19 @@ class Exports:
         given, others = decode(parameters.Export, request.query.items())
         search, now = wanted(given, others), self._now()
         made = FORMATS[given.format]()
+        async with AsyncExitStack() as held:
+            held.enter_context(self._place())
+            export = exporting(self._reader, search, now=now, limit=given.limit)
+            blocks = await held.enter_async_context(export)
+            return await _answer(request, made, blocks, held, now)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
         if self._running >= self._most:
             raise Overloaded(f"{self._running} exports are running, the most is {self._most}")
         self._running += 1
         try:
-            async with exporting(self._reader, search, now=now, limit=given.limit) as blocks:
-                return await _answer(request, made, blocks, now)
+            yield
         finally:
             self._running -= 1
 
@@ -69,6 +77,7 @@ async def _answer(
     request: web.Request,
     made: Format,
     blocks: AsyncGenerator[list[Entry], None],
+    held: AsyncExitStack,
     now: dt.datetime,
 ) -> web.StreamResponse:
     headers = {
@@ -90,7 +99,13 @@ async def _answer(
     response = web.StreamResponse(headers=headers | common)
     await response.prepare(request)
     try:
-        await _stream(request, response, made, encodings.ENCODINGS[encoding](), first, blocks)
+        encoder = encodings.ENCODINGS[encoding]()
+        await _stream(request, response, made, encoder, first, blocks)
+        # Who has the end of a file may ask for the next at once, and is to find a place.
+        await held.aclose()
+        end = await asyncio.to_thread(made.end) if made.slow else made.end()
+        await _send(response, encoder.compress(end) + encoder.flush())
+        await response.write_eof()
     except Exception as exc:
         # Without its end nobody takes the file for whole.
         if request.transport is not None:
@@ -113,9 +128,6 @@ async def _stream(
         if request.app[server.STOPPING].is_set():
             raise Unavailable("the collector is stopping")
         await _send(response, encoding.compress(await _written(made, block)))
-    end = await asyncio.to_thread(made.end) if made.slow else made.end()
-    await _send(response, encoding.compress(end) + encoding.flush())
-    await response.write_eof()
 
 
 async def _written(made: Format, block: list[Entry]) -> bytes:

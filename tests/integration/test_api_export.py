@@ -340,6 +340,32 @@ async def test_few_at_a_time(pool, database):
     assert answered == 200
 
 
+async def test_one_after_another(pool, database, monkeypatch):
+    """
+    Who has a whole file finds a place for the next one, however long the database is let go.
+    """
+
+    @asynccontextmanager
+    async def slow(*arguments, **options):
+        async with storage_export.exporting(*arguments, **options) as blocks:
+            yield blocks
+        await asyncio.sleep(0.1)
+
+    monkeypatch.setattr(export, "exporting", slow)
+    await store(pool, *records(3))
+    async with (
+        serving(database, exports=1) as client,
+        aiohttp.ClientSession(client._base_url) as another,
+    ):
+        found = []
+        for each in (client, another, client):
+            async with each.get(EXPORT) as response:
+                await response.read()
+                found.append(response.status)
+
+    assert [200, 200, 200] == found
+
+
 async def test_a_failure_on_the_way_is_seen(pool, database):
     """
     When the database goes away on the way, the transfer has no end: nobody takes it for whole.
