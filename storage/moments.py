@@ -7,7 +7,6 @@ import datetime as dt
 Moment = int
 INFINITY: Moment = 2**63 - 1
 EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
-MICROSECOND = dt.timedelta(microseconds=1)
 FROM_1970 = 946_684_800_000_000  # to the epoch, in microseconds
 SECOND, HOUR, _DAY = 1_000_000, 3_600_000_000, 86_400_000_000
 _EPOCH_JULIAN = 2_451_545  # days, as dates that begin with J count them
@@ -19,7 +18,7 @@ def moment(time: dt.datetime) -> Moment:
     return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
 
 
-_FIRST, _LAST = (
+FIRST, LAST = (  # that Python has
     moment(limit.replace(tzinfo=dt.UTC))
     for limit in (dt.datetime.min, dt.datetime.max)  # noqa: DTZ901  both get one
 )
@@ -42,7 +41,7 @@ def time(moment: Moment) -> dt.datetime:
 
 def time_within(moment: Moment) -> dt.datetime | None:
     """Give *moment* as Python has it; neither the first nor the last time that it has."""
-    return time(moment) if _FIRST < moment < _LAST else None
+    return time(moment) if FIRST < moment < LAST else None
 
 
 def literal(moment: Moment) -> str:

@@ -69,7 +69,7 @@ _FIELDS = msgspec.structs.fields(LogRecord)
 _DEFAULTS = tuple(field.default for field in _FIELDS)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Batch).decode
-_decode_any = msgspec.msgpack.Decoder().decode
+_decode_any = msgspec.msgpack.Decoder(dict[str, Any]).decode
 _decode_ids = msgspec.msgpack.Decoder(list[int | None]).decode
 
 
@@ -327,8 +327,9 @@ def decode(data: bytes) -> Batch | None:
         return None
 
 
-def _former(batch: Any) -> Batch:
+def _former(batch: dict[str, Any]) -> Batch:
     """Give a batch whose times were written as msgpack's, as all were at first."""
+    batch["records"] = msgspec.convert(batch.get("records"), list[dict[str, Any]])
     for record in batch["records"]:
         for name, value in record.items():
             if isinstance(value, dt.datetime):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from collector.exporters.otlphttp import mapping, protobuf
-from collector.exporters.otlphttp.protobuf import Heads, sized, varint
+from collector.exporters.otlphttp.protobuf import Heads, Known, sized, varint
 from storage.moments import FROM_1970
 from storage.records import COLUMNS, PROMOTABLE
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 200  # rows that are written together
 MOST_VALUES = 10_000  # of each attribute, that are kept as they are written
-MOST_OBJECTS = 1_000  # of all other attributes of a record together, kept likewise
-LONGEST_KNOWN = 200  # characters of what is kept, of JSON too
 PLAIN = {None, '{"no_observed": true}'}  # as jsonb is shown, of what no column holds
 TEXTS = {"request_id", "provider_job_id", "error"}  # of which nearly each one is another
 FLOATS = {"duration_ms"}
@@ -86,7 +84,7 @@ def _written(rows: Sequence[Row], promoted: int) -> Sequence[bytes | None]:
     try:
         others, bits = zip(*map(_others.__getitem__, extra), strict=True)
         parts = [write(column) for write, column in zip(writers, columns[7:], strict=True)]
-        severities = map(_severities.__getitem__, zip(numbers, levels, strict=True))
+        severities = map(protobuf.severities.__getitem__, zip(numbers, levels, strict=True))
         found = zip(_instants(*times), severities, others, *parts, strict=True)
         written: list[bytes | None] = [*map(b"".join, found)]
     except NOT_OTLP:  # one of them; the long way finds it
@@ -118,22 +116,6 @@ def _layout(bits: int) -> tuple[Callable[[Row], Row], Sequence[Writer]]:
     promoted = [name for bit, name in enumerate(PROMOTABLE) if bits >> bit & 1]
     names = (*_FIRST, *promoted, *_LAST)
     return itemgetter(*map(COLUMNS.index, names)), [_writers[name] for name in names[7:]]
-
-
-class _Known(dict[Any, Any]):
-    """What is written of values that come again."""
-
-    def __init__(self, write: Callable[[Any], Any], most: int = MOST_VALUES) -> None:
-        super().__init__()
-        self._write, self._most = write, most
-
-    def __missing__(self, value: Any) -> Any:
-        written = self._write(value)
-        if len(self) >= self._most:
-            self.clear()
-        if len(str(value)) <= LONGEST_KNOWN:
-            self[value] = written
-        return written
 
 
 def _pairs(text: str | None) -> tuple[bytes, int]:
@@ -182,7 +164,7 @@ def _identifiers(tag: str, size: int, column: Column) -> Iterable[bytes]:
 
 def _few(write: Callable[[Any], bytes]) -> Writer:
     """Give what writes values that come again and again; a missing one is nothing."""
-    known = _Known(lambda value: b"" if value is None else write(value))
+    known = Known(lambda value: b"" if value is None else write(value), MOST_VALUES)
     return partial(map, known.__getitem__)
 
 
@@ -207,8 +189,7 @@ def _promoted(name: str) -> Writer:
     return _few(partial(protobuf.pair, name))
 
 
-_others = _Known(_pairs, MOST_OBJECTS)
-_severities = _Known(lambda both: protobuf.severity(*both), MOST_OBJECTS)
+_others = Known(_pairs)
 _writers: dict[str, Writer] = {
     "msg": _texts(Heads(lambda size: b"\x2a" + varint(len(_text(size)) + size) + _text(size))),
     **{name: _promoted(name) for name in PROMOTABLE},

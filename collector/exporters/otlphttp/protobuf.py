@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from storage.records import Resource
 
 MEDIA = "application/x-protobuf"
-MOST_KNOWN = 1_000  # names of attributes, and severities, that are kept as they are written
-LONGEST_KNOWN = 100  # characters of one, and of a text that is kept with its name
+MOST_KNOWN = 1_000  # of each kind, such as names of attributes, that are kept as they are written
+LONGEST_KNOWN = 200  # characters of what is kept
 MOST_PAIRS = 10_000  # names with their values
 _UINT64 = 2**64 - 1
 _times = struct.Struct("<BQBQ").pack
@@ -51,8 +51,23 @@ _LENGTHS = [varint(size) for size in range(SHORT)]
 _PAIR = [b"\x32" + size for size in _LENGTHS]  # a record's attribute
 _STRING = [varint(1 + len(size) + n) + b"\x0a" + size for n, size in enumerate(_LENGTHS)]
 _INTEGER = [varint(1 + len(number)) + b"\x18" + number for number in _LENGTHS]  # the number
-_names: dict[str, bytes] = {}
-_severities: dict[tuple[int, str], bytes] = {}
+
+
+class Known(dict[Any, Any]):
+    """What is written of values that come again; begun anew where senders make up too many."""
+
+    def __init__(self, write: Callable[[Any], Any], most: int = MOST_KNOWN) -> None:
+        super().__init__()
+        self._write, self._most = write, most
+
+    def __missing__(self, value: Any) -> Any:
+        """Write it, and keep it if it is short."""
+        written = self._write(value)
+        if len(self) >= self._most:
+            self.clear()
+        if len(str(value)) <= LONGEST_KNOWN:
+            self[value] = written
+        return written
 
 
 class Heads(dict[int, bytes]):
@@ -77,7 +92,7 @@ def record(given: Record) -> bytes:
     """Write a LogRecord."""
     parts = [
         _times(0x09, given.time, 0x59, given.observed),
-        severity(given.severity_number, given.severity_text),
+        severities[given.severity_number, given.severity_text],
     ]
     if (body := given.body) is not msgspec.UNSET:
         parts += (b"\x2a", _WRITERS[type(body)](body))
@@ -115,7 +130,7 @@ def any_value(value: object) -> bytes:
 
 def pair(name: str, value: object) -> bytes:
     """Write an attribute of a record."""
-    head = _names.get(name) or _name(name)
+    head: bytes = _names[name]
     written = _WRITERS[type(value)](value)
     size = len(head) + len(written)
     return (_PAIR[size] if size < SHORT else b"\x32" + varint(size)) + head + written
@@ -175,35 +190,21 @@ def sized(data: bytes) -> bytes:
 
 def _pairs(tag: int, pairs: Mapping[str, object]) -> list[bytes]:
     """Write KeyValues."""
-    return [
-        _message(tag, (_names.get(name) or _name(name), any_value(value)))
-        for name, value in pairs.items()
-    ]
+    return [_message(tag, (_names[name], any_value(value))) for name, value in pairs.items()]
 
 
 def _name(name: str) -> bytes:
     """Write all of a KeyValue that stands before the length of its value."""
-    written = b"\x0a" + sized(name.encode()) + b"\x12"
-    if len(name) <= LONGEST_KNOWN:
-        _keep(_names, name, written)
-    return written
+    return b"\x0a" + sized(name.encode()) + b"\x12"
 
 
-def severity(number: int, text: str) -> bytes:
-    """Write a severity, of which there are few."""
-    if (written := _severities.get((number, text))) is not None:
-        return written
-    written = (b"\x10" + varint(number & _UINT64) if number else b"") + _text(0x1A, text)
-    if len(text) <= LONGEST_KNOWN:
-        _keep(_severities, (number, text), written)
-    return written
+def _severity(both: tuple[int, str]) -> bytes:
+    number, text = both
+    return (b"\x10" + varint(number & _UINT64) if number else b"") + _text(0x1A, text)
 
 
-def _keep(known: dict[Any, bytes], key: object, written: bytes) -> None:
-    """Remember, and begin anew where senders make up names without end."""
-    if len(known) >= MOST_KNOWN:
-        known.clear()
-    known[key] = written
+_names = Known(_name)
+severities = Known(_severity)  # by number and text
 
 
 def _string(value: str) -> bytes:

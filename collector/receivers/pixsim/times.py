@@ -8,16 +8,12 @@ import re
 from typing import TYPE_CHECKING
 
 from storage import moments
+from storage.moments import FIRST, FROM_1970, LAST
 
 if TYPE_CHECKING:
     from storage.moments import Moment
 
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NANOSECONDS = re.compile(r"[.,]\d{6}(\d{1,3})")
-# The driver takes the two ends of what Python knows for infinities; the first is also what
-# Go sends for "no time".
-_FIRST = dt.datetime.min.replace(tzinfo=dt.UTC)
-_LAST = dt.datetime.max.replace(tzinfo=dt.UTC)
 # A Unix number is in the finest unit that doesn't put it beyond the year 2600.
 _UNITS = ((2e10, 1_000_000_000), (2e13, 1_000_000), (2e16, 1_000), (math.inf, 1))
 
@@ -36,7 +32,7 @@ def moment(value: object) -> tuple[Moment, int | None]:
     """
     nanoseconds = None
     if type(value) is str:
-        found = _from_text(value)
+        found = moments.moment(_from_text(value))
         if len(value) > len("2025-11-13T00:30:00.123456Z") and (
             digits := _NANOSECONDS.search(value)
         ):
@@ -45,9 +41,9 @@ def moment(value: object) -> tuple[Moment, int | None]:
         found, nanoseconds = _from_number(value)
     else:
         raise ValueError("not a time")
-    if not _FIRST < found < _LAST:
+    if not FIRST < found < LAST:  # the first is what Go sends for "no time"
         raise ValueError("out of range")
-    return moments.moment(found), nanoseconds
+    return found, nanoseconds
 
 
 def _from_text(text: str) -> dt.datetime:
@@ -66,12 +62,12 @@ def _from_text(text: str) -> dt.datetime:
         raise ValueError("out of range") from exc
 
 
-def _from_number(value: float) -> tuple[dt.datetime, int | None]:
+def _from_number(value: float) -> tuple[Moment, int | None]:
     size = abs(value)
     unit = next((unit for most, unit in _UNITS if size < most), 1)
     try:
         # A float of today's seconds is exact to less than a microsecond, and to no more.
         count = value * unit if isinstance(value, int) else round(value * unit / 1_000) * 1_000
-        return _EPOCH + dt.timedelta(microseconds=count // 1_000), count % 1_000 or None
     except OverflowError as exc:
         raise ValueError("out of range") from exc
+    return count // 1_000 - FROM_1970, count % 1_000 or None

@@ -50,10 +50,14 @@ def test_times_as_they_were_written_at_first():
     """
     times = {"timestamp": NOON, "observed_timestamp": NOON + dt.timedelta(microseconds=1)}
     entry = {**times, "level": "INFO", "service": "api", "extra": {"a": 1}}
-    former = {"receiver": "test", "sender": "tests", "records": [entry]}
-    data = zlib.compress(msgspec.msgpack.encode(former))
+    others = {"key": Key(b"\x00\xff"), "resources": {7: Resource(id=7, attributes="{}")}}
+    former = {"receiver": "test", "sender": "tests", "records": [entry], **others}
 
-    assert batch(record(**times, extra={"a": 1})) == spool_file.decode(data)
+    def decoded(value):
+        return spool_file.decode(zlib.compress(msgspec.msgpack.encode(value)))
+
+    assert batch(record(**times, extra={"a": 1}), **others) == decoded(former)
+    assert [None] * 4 == [decoded(each) for each in (5, {}, {"records": 5}, {"records": [5]})]
 
 
 def test_what_comes_out_is_what_went_in():
