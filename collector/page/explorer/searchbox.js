@@ -6,7 +6,7 @@ import { ask, LOGS } from "../api.js";
 import { columnOf, indexOf, parts } from "../search.js";
 
 const PAUSE = 60; // milliseconds after a key, before suggestions are asked for
-const NONE = { items: [], from: 0, to: 0 };
+const NONE = { items: [], asked: "", from: 0, at: 0, to: 0 };
 
 /**
  * Props: `q`, the search that is shown; `mistake` in it, or null; `onSearch`, called with a text;
@@ -19,6 +19,7 @@ export function SearchBox({ q, mistake, onSearch, focus }) {
   const [scrolled, scroll] = useState(0);
   const input = useRef();
   const asking = useRef(new AbortController());
+  const { items, from, to } = fitting(offered, text); // which may have grown since they were asked for
   useEffect(() => { // another search, by a click or the back button
     setText(q);
     close();
@@ -35,18 +36,16 @@ export function SearchBox({ q, mistake, onSearch, focus }) {
   }
 
   async function suggest() {
+    choose(-1);
     asking.current.abort();
     const stop = asking.current = new AbortController();
-    const { value, selectionEnd } = input.current;
+    const { value: asked, selectionEnd: at } = input.current;
     await new Promise((resolve) => { setTimeout(resolve, PAUSE); });
     if (stop.signal.aborted) return;
     try {
-      const { answer } = await ask(`${LOGS}/completion`, { q: value, at: columnOf(value, selectionEnd) },
-        { signal: stop.signal });
-      const from = indexOf(value, answer.column);
-      const to = indexOf(value, answer.column + answer.length);
-      offer({ items: answer.items.filter(({ text: each }) => each !== value.slice(from, to)), from, to });
-      choose(-1);
+      const { answer } = await ask(`${LOGS}/completion`, { q: asked, at: columnOf(asked, at) }, { signal: stop.signal });
+      const from = indexOf(asked, answer.column);
+      offer({ items: answer.items, asked, from, at, to: indexOf(asked, answer.column + answer.length) });
     } catch { /* suggestions are a help; that there are none needs no word */ }
   }
 
@@ -58,8 +57,8 @@ export function SearchBox({ q, mistake, onSearch, focus }) {
   function take({ text: suggestion, kind }) {
     const whole = kind === "value" || kind === "keyword" || suggestion.endsWith(":*");
     const put = whole ? `${suggestion} ` : suggestion;
-    const next = text.slice(0, offered.from) + put + text.slice(offered.to).trimStart();
-    const at = offered.from + put.length;
+    const next = text.slice(0, from) + put + text.slice(to).trimStart();
+    const at = from + put.length;
     // At once, or the cursor would move while somebody types on.
     const field = input.current;
     field.value = next;
@@ -77,10 +76,10 @@ export function SearchBox({ q, mistake, onSearch, focus }) {
   }
 
   function key(event) {
-    const { items } = offered;
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step && items.length) {
       event.preventDefault();
+      asking.current.abort(); // or what comes would take its place
       // Before the first and behind the last none is chosen.
       const next = chosen + step;
       choose(next < -1 ? items.length - 1 : next === items.length ? -1 : next);
@@ -96,7 +95,7 @@ export function SearchBox({ q, mistake, onSearch, focus }) {
     event.stopPropagation();
   }
 
-  const open = offered.items.length > 0;
+  const open = items.length > 0;
   return html`<div class="search">
     <div class="search-field">
       <div class="search-colours" aria-hidden="true"><div style=${{ transform: `translateX(${-scrolled}px)` }}>
@@ -113,7 +112,7 @@ export function SearchBox({ q, mistake, onSearch, focus }) {
         onClick=${() => search("")}>✕</button>`}
     </div>
     <ul id="suggestions" role="listbox" aria-label="Suggestions" hidden=${!open}>
-      ${offered.items.map((item, index) => html`<li id="suggestion-${index}" role="option"
+      ${items.map((item, index) => html`<li id="suggestion-${index}" role="option"
         aria-selected=${index === chosen} ref=${(element) => index === chosen && element?.scrollIntoView({ block: "nearest" })}
         onPointerDown=${(event) => { event.preventDefault(); take(item); }}>
         <bdi>${item.text}</bdi><small>${item.count ?? item.kind}</small></li>`)}
@@ -122,6 +121,22 @@ export function SearchBox({ q, mistake, onSearch, focus }) {
       ${mistake.suggestion && html` <button type="button" onClick=${() => search(mended(text, mistake))}>
         Search for ${mistake.suggestion}</button>`}</p>`}
   </div>`;
+}
+
+/**
+ * What is offered still, and in place of what, now that *text* stands where *asked* stood.
+ *
+ * Only what stands before the cursor, from *from* to *at* then, may have changed since, and only to
+ * what is in a suggestion: anything else is another question, whose answer is under way.
+ */
+function fitting({ items, asked, from, at, to }, text) {
+  const grown = text.length - asked.length;
+  const beginning = text.slice(from, at + grown);
+  const same = at + grown >= from && text.startsWith(asked.slice(0, from)) && text.endsWith(asked.slice(at));
+  if (!same) return NONE;
+  const fits = text === asked ? () => true : (each) => each.toLowerCase().includes(beginning.toLowerCase());
+  const stands = text.slice(from, to + grown);
+  return { items: items.filter(({ text: each }) => each !== stands && fits(each)), from, to: to + grown };
 }
 
 /** The parts of *text* in their colours, and the mistake in it underlined. */

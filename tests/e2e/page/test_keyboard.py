@@ -11,6 +11,11 @@ from tests.e2e.page.test_overview import SHIFTS
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MOST_SHIFTS = 0.05  # of which the browsers' own measure says that nobody sees them
+TYPED = """(input, [text, at]) => {
+    input.value = text;
+    input.setSelectionRange(at, at);
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+}"""
 VIEWS = ("", "?view=job&id=129", "?view=overview", "?view=operations", "?view=job")
 
 
@@ -55,6 +60,43 @@ async def test_tab_leaves_the_search(visit):
     await expect(page.get_by_role("combobox")).to_have_value("service:media ")
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("button", name="Clear the search")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("text", "left", "keys", "expected"),
+    [
+        pytest.param("service:wo", 0, "r", "service:worker ", id="at the end"),
+        pytest.param("service:wo level:info", 11, "r", "service:worker level:info", id="inside"),
+        pytest.param("level:info ser", 0, "vi", "level:info service:", id="a field"),
+        pytest.param("service:w", 0, "ro", None, id="none that begins so"),
+        pytest.param("service:wo", 0, " r", None, id="another term"),
+        pytest.param("service:wo", 0, ["Home", "Delete"], None, id="before it"),
+        pytest.param("service:wo a", 2, ["End", "Backspace"], None, id="behind it"),
+    ],
+)
+async def test_typing_on_while_suggestions_are_offered(visit, text, left, keys, expected):
+    """
+    A suggestion takes the place of what it was offered for and of what was typed on since, and is
+    offered no more where that doesn't fit it; who chooses one is not offered others.
+    """
+    page = await visit.open("?last=1m", rows=False)
+    await page.locator(".row, .message").first.wait_for()
+    search = page.get_by_role("combobox")
+    await search.evaluate(TYPED, [text, len(text) - left])
+    await search.focus()
+    await page.locator("#suggestions li").first.wait_for()
+    await page.route("**/completion?*", lambda _: None)  # they are late
+
+    async with page.expect_request("**/completion?*"):
+        for key in keys:
+            await search.press(key)
+    if expected is None:
+        await expect(page.locator("#suggestions")).to_be_hidden()
+    else:
+        async with page.expect_event("requestfailed"):
+            await search.press("ArrowDown")
+        await search.press("Enter")
+        await expect(search).to_have_value(expected)
 
 
 async def test_nothing_moves_by_itself(visit):
