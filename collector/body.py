@@ -6,7 +6,6 @@ import asyncio
 import sys
 import time
 import zlib
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aiohttp import web
@@ -120,17 +119,24 @@ async def read(request: web.Request, *, limit: int, seconds: float, in_flight: I
     in_flight.admit()
     parts: list[bytes] = []
     room = limit
-    # Most have come whole with their head, and a timer costs more than reading them.
-    come = request.content.is_eof()
+
+    def take(data: bytes) -> None:
+        nonlocal room
+        for part in (data,) if inflate is None else inflate.feed(data, room):
+            room -= len(part)
+            if room < 0:
+                raise TooLarge(f"the body exceeds {limit} bytes")
+            in_flight.take(request, len(part))
+            parts.append(part)
+
+    content = request.content
     try:
-        async with nullcontext() if come else asyncio.timeout(seconds):
-            while data := await request.content.readany():
-                for part in (data,) if inflate is None else inflate.feed(data, room):
-                    room -= len(part)
-                    if room < 0:
-                        raise TooLarge(f"the body exceeds {limit} bytes")
-                    in_flight.take(request, len(part))
-                    parts.append(part)
+        if content.is_eof():  # most have come whole with their head, and a timer has its price
+            take(content.read_nowait())
+        else:
+            async with asyncio.timeout(seconds):
+                while data := await content.readany():
+                    take(data)
     except TimeoutError as exc:
         raise TooSlow(f"the body did not come to its end within {seconds:g} s") from exc
     except (zlib.error, ZstdError) as exc:

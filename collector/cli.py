@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         "send a stream of a made-up pixsim's records to a collector that runs",
         "Send records of several services through both receivers, with jobs that are retried and"
-        " fail, and say where to look at them.",
+        " fail, and say where to look at them. What a collector doesn't take now it is sent again.",
         declare="collector.demo:add_arguments",
     )
     _add_questions(commands)
@@ -173,7 +173,7 @@ def _told(exc: BaseException) -> list[str]:
     if isinstance(exc, client.Failed):
         return [str(exc)]
     # What fails in these ways has imported all of this before.
-    from collector import configfile, control, demo  # noqa: PLC0415
+    from collector import configfile, control, demo_delivery  # noqa: PLC0415
     from storage.errors import StorageError  # noqa: PLC0415
 
     match exc:
@@ -182,7 +182,7 @@ def _told(exc: BaseException) -> list[str]:
         case BaseExceptionGroup():
             each = [_told(inner) for inner in exc.exceptions]
             return [line for lines in each for line in lines] if all(each) else []
-        case StorageError() | control.Failed() | demo.Failed():
+        case StorageError() | control.Failed() | demo_delivery.Failed():
             return [str(exc)]
         case OSError():
             return [": ".join(filter(None, (exc.filename, exc.strerror or str(exc))))]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collector.sections import Connections
     from collector.sockets import Balance
 
+QUESTIONS = {"GET", "HEAD"}  # methods of what is of use to who asks only
 LONGEST_HEAD = 65_536  # bytes of a request before its body, all together
 LONGEST_LINE = 8_190  # bytes of a URL, or of a header
 MOST_HEADERS = 128
@@ -43,6 +44,7 @@ class Crowd:
         self.settings = settings
         self.most = max(1, min(settings.max_open, files - KEPT_FILES))
         self.open: set[Connection] = set()
+        self.under_way: set[asyncio.Task[None]] = set()  # of connections that are lost
         self._balance = balance
         self._next_told = 0.0
         if balance is not None:
@@ -121,10 +123,18 @@ class Connection(web.RequestHandler):
         return self._waiter is not None and not self._waiter.done()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Make room."""
+        """Make room, and drop what is asked; what was sent is stored to the end."""
         self._begin_head(0)
         self._crowd.discard(self)
+        request, task = self._current_request, self._task_handler
         super().connection_lost(exc)
+        if request is None or task is None:
+            return
+        if request.method in QUESTIONS:
+            task.cancel()
+        else:
+            self._crowd.under_way.add(task)
+            task.add_done_callback(self._crowd.under_way.discard)
 
     def data_received(self, data: bytes) -> None:
         """Look whether a head has begun and not ended, which happens to few."""

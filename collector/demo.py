@@ -7,15 +7,14 @@ import asyncio
 import contextlib
 import itertools
 import random
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import aiohttp
-import msgspec
 
+from collector.demo_delivery import ANSWER_TIMEOUT, Delivery, tell
 from collector.demo_events import Story
-from collector.demo_senders import NATIVE_PATH, OTLP_PATH, Post, posts
+from collector.demo_senders import posts
 from collector.terminal.client import add_key
 
 if TYPE_CHECKING:
@@ -24,27 +23,7 @@ if TYPE_CHECKING:
     from collector.demo_events import Event, Job
 
 TICK = 0.1  # seconds between two rounds of requests
-ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=10)
-TRIES = 10  # for a collector that says 503
-BUSY_WAIT = 1.0  # seconds between them
 USER_AGENT = "pixsim-collector-demo"
-
-
-class Failed(Exception):
-    """The demo cannot go on, for a reason that its user can mend."""
-
-
-class Sent(msgspec.Struct):
-    """What was sent so far, and how it went."""
-
-    records: int = 0
-    requests: int = 0
-    seconds: float = 0.0  # that answers took, together
-
-    def told(self) -> str:
-        """Give the line on progress."""
-        answer = 1_000 * self.seconds / self.requests if self.requests else 0
-        return f"sent {self.records} records in {self.requests} requests, {answer:.1f} ms an answer"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,15 +65,15 @@ def run(arguments: argparse.Namespace) -> None:
     Send, tell of it on stderr once a second, and say at the end where to look.
 
     Raises:
-        Failed: the collector is away, or refuses what is sent.
+        Failed: the collector refuses what is sent, isn't there, or is away for too long.
     """
     story = Story(random.Random(arguments.seed), rate=arguments.rate)  # noqa: S311  a story, not a secret
-    sent = Sent()
     urls = (arguments.url.rstrip("/"), arguments.otlp_url.rstrip("/"))
+    delivery = Delivery(urls)
     events = itertools.islice(story.events(), arguments.count or None)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_send(events, sent, urls, arguments.rate, arguments.key))
-    _tell(sent.told())
+        asyncio.run(_send(events, delivery, arguments.rate, arguments.key))
+    tell(delivery.told())
     for line in where_to_look(story.jobs, urls[0]):
         print(line)  # noqa: T201
 
@@ -111,63 +90,26 @@ def where_to_look(jobs: list[Job], url: str) -> Iterator[str]:
     yield f"  curl '{url}/api/v1/logs/query?level=error&limit=5'"
 
 
-async def _send(
-    events: Iterator[Event], sent: Sent, urls: tuple[str, str], rate: int, key: str
-) -> None:
+async def _send(events: Iterator[Event], delivery: Delivery, rate: int, key: str) -> None:
     start = told = time.monotonic()
     since_ns, taken = time.time_ns(), 0
     headers = {"User-Agent": USER_AGENT} | ({"Authorization": f"Bearer {key}"} if key else {})
     async with aiohttp.ClientSession(timeout=ANSWER_TIMEOUT, headers=headers) as session:
         while True:
-            due = int((time.monotonic() - start) * rate) + 1 - taken
+            # Nothing happens while the collector is away, or all of it would come at once.
+            due = int((time.monotonic() - start - delivery.waited) * rate) + 1 - taken
             batch = list(itertools.islice(events, due))
             now_ns = time.time_ns()
             for post in posts(batch, since_ns, now_ns):
-                await _post(session, post, urls, sent)
+                await delivery.deliver(session, post)
             since_ns = now_ns
             taken += len(batch)
             if len(batch) < due:
                 return
             if time.monotonic() - told >= 1:
-                told += 1
-                _tell(sent.told())
+                told = time.monotonic()
+                tell(delivery.told())
             await asyncio.sleep(TICK)
-
-
-async def _post(
-    session: aiohttp.ClientSession, post: Post, urls: tuple[str, str], sent: Sent
-) -> None:
-    """Send *post*, again while the collector says that it may succeed later."""
-    url = urls[1] + OTLP_PATH if post.otlp else urls[0] + NATIVE_PATH
-    for _ in range(TRIES):
-        start = time.monotonic()
-        try:
-            async with session.post(
-                url, data=post.body, headers={"Content-Type": post.content_type}
-            ) as answer:
-                text = await answer.text(errors="replace")
-        except aiohttp.InvalidURL as exc:
-            raise Failed(f"{url}: not a URL, expected http://host:port") from exc
-        except TimeoutError as exc:
-            seconds = ANSWER_TIMEOUT.total
-            raise Failed(f"{url}: no answer within {seconds} seconds") from exc
-        except aiohttp.ClientConnectorError as exc:
-            raise Failed(f"{url}: cannot connect; is the collector running?") from exc
-        except aiohttp.ClientError as exc:
-            raise Failed(f"{url}: {exc}") from exc
-        sent.requests += 1
-        sent.seconds += time.monotonic() - start
-        if answer.status == 200:
-            sent.records += post.records
-            return
-        if answer.status != 503:
-            break
-        await asyncio.sleep(BUSY_WAIT)
-    raise Failed(f"{url}: answers {answer.status}: {text[:200].strip()}")
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201
 
 
 def _at_least(lowest: int) -> Callable[[str], int]:

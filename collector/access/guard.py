@@ -83,9 +83,11 @@ class Guard:
 
     def leave(self, request: web.Request) -> None:
         """End what `admit` began; it is of no harm where that let nobody in."""
+        if self.known is None:
+            return
         if (key := request.get(KEY)) is not None:
             self._rates.sent(key.id, request.get(HELD, 0))
-        if self.known is not None and (task := asyncio.current_task()) is not None:
+        if (task := asyncio.current_task()) is not None:
             self.known.release(task)
 
     async def note(self, request: web.Request) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
     from collector.config import Config
+
+# Objects until Python looks for garbage. The requests and rows that are at hand are none, and to
+# look at them over and over took an eighth of the time, and twice that of the slowest requests.
+YOUNG = 20_000
 
 
 def loaded(arguments: argparse.Namespace) -> Config:
@@ -39,6 +44,8 @@ def database(config: Config) -> Iterator[str]:
 
 def run(program: Coroutine[None, None, None]) -> None:
     """Run *program* on uvloop where that is installed; it has no wheels for some platforms."""
+    gc.freeze()  # what is there until now stays
+    gc.set_threshold(YOUNG)
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:

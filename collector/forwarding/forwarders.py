@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import socket
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from storage.positions import Position
 
 MOST_READERS = 3  # connections that the records are read on
-# Objects until Python looks for garbage. The thousands of rows of a batch are none, and to look at
-# them over and over took an eighth of the time that it takes to send them.
-YOUNG = 20_000
 
 
 @asynccontextmanager
@@ -54,8 +50,6 @@ async def forwarding(
         yield
         return
     async with AsyncExitStack() as stack:
-        stack.callback(gc.set_threshold, *gc.get_threshold())
-        gc.set_threshold(YOUNG)
         # Each destination is held by a connection; one is for notices, one for all else.
         pool = await stack.enter_async_context(database.connected(dsn, size=len(forwarders) + 2))
         readers = await stack.enter_async_context(

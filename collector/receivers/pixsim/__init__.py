@@ -113,8 +113,8 @@ def routes(config: Pixsim, submit: Submit, *, receiver: str = "pixsim") -> list[
             for entry in entries:
                 permitted.fill(entry)
         await turns.run(_records(entries, changes, made))
-        problems = _oversized(made, config) if len(body) > config.max_record_size else []
-        telemetry.records_refused.labels(receiver, TooLarge.reason).inc(len(problems))
+        small = len(body) <= config.max_record_size
+        problems = [] if small else _oversized(made, config, receiver)
         if permitted is not None:
             objected = _objected(made, permitted, {problem.index for problem in problems})
             telemetry.records_refused.labels(receiver, NOT_PERMITTED).inc(len(objected))
@@ -168,13 +168,15 @@ async def _submit_but(
     return outcome.stored
 
 
-def _oversized(made: list[LogRecord], config: Pixsim) -> list[Problem]:
+def _oversized(made: list[LogRecord], config: Pixsim, receiver: str) -> list[Problem]:
     sizes = (len(_encode(msgspec.structs.astuple(one))) for one in made)
-    return [
+    found = [
         Problem(index=place, reason=_too_large(size, config))
         for place, size in enumerate(sizes)
         if size > config.max_record_size
     ]
+    telemetry.records_refused.labels(receiver, TooLarge.reason).inc(len(found))
+    return found
 
 
 def _objected(made: list[LogRecord], permitted: Permission, oversized: set[int]) -> list[Problem]:
