@@ -12,13 +12,15 @@ from storage.errors import StorageError, Uncertain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from storage.database import Lender
     from storage.records import LogRecord
     from storage.repeats import Keys
 
 
 class Attempt(msgspec.Struct):
-    """One transaction, perhaps tried again."""
+    """One transaction, perhaps tried again, on a connection of *lender*."""
 
+    lender: Lender
     refused: dict[int, str] = {}  # reasons, by the places of records
     backend: int = 0  # the server's process
     uncertain: bool = False  # whether it may be committed, whatever we hear of it

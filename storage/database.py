@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
 import structlog
@@ -126,10 +126,54 @@ async def reading(
         yield pool
 
 
+class Lender(Protocol):
+    """What lends connections, such as a pool."""
+
+    def acquire(self) -> AbstractAsyncContextManager[Any]:
+        """Lend one inside a block."""
+
+
+class _Kept:
+    """Lends the same connection of *pool* again and again, one at a time, until it is lost."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._connection: Any = None
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Any]:
+        if self._connection is not None and closed(self._connection):
+            await self.release()
+        if self._connection is None:
+            self._connection = await self._pool.acquire()
+        yield self._connection
+
+    async def release(self) -> None:
+        """Give it back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await self._pool.release(connection)
+
+
 @asynccontextmanager
-async def limited(pool: asyncpg.Pool, seconds: float) -> AsyncIterator[Any]:
+async def kept(pool: asyncpg.Pool) -> AsyncIterator[Lender]:
     """
-    Give a connection of *pool* for at most *seconds*.
+    Give what lends a connection of *pool*, the same each time, and keeps it inside the block.
+
+    It is for who commits little at a time: to borrow a connection takes as long as to encode
+    some ten records.
+    """
+    lender = _Kept(pool)
+    try:
+        yield lender
+    finally:
+        await lender.release()
+
+
+@asynccontextmanager
+async def limited(lender: Lender, seconds: float) -> AsyncIterator[Any]:
+    """
+    Give a connection of *lender* for at most *seconds*.
 
     Then it is closed, and what it does fails: to cancel it one would have to wait for the
     server, which perhaps hangs.
@@ -140,7 +184,7 @@ async def limited(pool: asyncpg.Pool, seconds: float) -> AsyncIterator[Any]:
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     try:
-        async with asyncio.timeout_at(end + PATIENCE), pool.acquire() as connection:
+        async with asyncio.timeout_at(end + PATIENCE), lender.acquire() as connection:
             closing = loop.call_at(end, connection.terminate)
             try:
                 yield connection

@@ -96,7 +96,7 @@ class Drain:
     ) -> None:
         self._spool, self._pool, self._writer = spool, pool, writer
         self._looked, self._drained = looked, drained
-        self._ids = Ids(pool)
+        self._ids = Ids()
         self._postponed: dict[int, float] = {}  # entries that fail alone, and when they are due
         self._most = PIECE
         self._outage: _Outage | None = None
@@ -224,7 +224,7 @@ class Drain:
             if ids and None not in ids:
                 for record, number in zip(records, ids, strict=True):
                     record.id = number
-            await self._ids.give(records, TIMEOUT)
+            await self._ids.give(self._pool, records, TIMEOUT)
             attempts.append((entry.id, Attempt([record.id for record in records])))
         await self._spool.call(SpoolFile.attempt, attempts)
 

@@ -10,8 +10,7 @@ from storage.errors import translated
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import asyncpg
-
+    from storage.database import Lender
     from storage.records import LogRecord
 
 AT_ONCE = 1_000  # the increment of the sequence
@@ -22,11 +21,10 @@ RESERVE = "SELECT nextval('log_entry_ids') FROM generate_series(1, $1)"
 class Ids:
     """Gives ids in the order in which it is asked for them."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self) -> None:
         self._reserved: Iterator[int] = iter(())
 
-    async def give(self, records: Sequence[LogRecord], seconds: float) -> None:
+    async def give(self, lender: Lender, records: Sequence[LogRecord], seconds: float) -> None:
         """
         Give an id to each of *records* that has none, within *seconds*.
 
@@ -39,7 +37,7 @@ class Ids:
             if (number := next(self._reserved, None)) is None:
                 blocks = max(LEAST, -(-len(records) // AT_ONCE))
                 with translated():
-                    async with limited(self._pool, seconds) as connection:
+                    async with limited(lender, seconds) as connection:
                         found = await connection.fetch(RESERVE, blocks)
                 self._reserved = iter([row[0] + n for row in found for n in range(AT_ONCE)])
                 number = next(self._reserved)

@@ -20,7 +20,7 @@ import structlog
 from storage import ledger
 from storage.attempt import Attempt
 from storage.copying import TABLE, copier, copy, intern
-from storage.database import limited
+from storage.database import kept, limited
 from storage.errors import (
     Faulty,
     KeyReused,
@@ -77,7 +77,7 @@ class LogWriter:
         self._arrived = asyncio.Event()
         self._closing = False
         self._taking = asyncio.Lock()
-        self._ids = Ids(pool)
+        self._ids = Ids()
         self._known: set[int] = set()
         self._failing = False
         self._engine: Engine | None = None  # None: unknown
@@ -117,22 +117,23 @@ class LogWriter:
                 tasks.create_task(self._write_all(), name=f"writer {number}")
 
     async def _write_all(self) -> None:
-        while True:
-            async with self._taking:
-                while not self._queue:
-                    if self._closing:
-                        return
-                    self._arrived.clear()
-                    await self._arrived.wait()
-                group = self._take()
-                records = [record for w in group for record in w.batch.records]
-                # Ids are given here, in the order of arrival: they break ties of time.
-                failure: StorageError | None = None
-                try:
-                    await self._ids.give(records, self._limit(0))
-                except StorageError as exc:
-                    failure = exc
-            await self._finish(group, records, failure)
+        async with kept(self._pool) as lender:
+            while True:
+                async with self._taking:
+                    while not self._queue:
+                        if self._closing:
+                            return
+                        self._arrived.clear()
+                        await self._arrived.wait()
+                    group = self._take()
+                    records = [record for w in group for record in w.batch.records]
+                    # Ids are given here, in the order of arrival: they break ties of time.
+                    failure: StorageError | None = None
+                    try:
+                        await self._ids.give(lender, records, self._limit(0))
+                    except StorageError as exc:
+                        failure = exc
+                await self._finish(group, records, Attempt(lender), failure)
 
     def _take(self) -> list[_Waiting]:
         """
@@ -159,12 +160,12 @@ class LogWriter:
         self,
         group: Sequence[_Waiting],
         records: Sequence[LogRecord],
+        attempt: Attempt,
         failure: StorageError | None,
     ) -> None:
         """Write *records* and tell every request of *group* what became of it."""
         known = group if self._config.deduplicates else ()
         keys = Keys([waiting.batch for waiting in known])
-        attempt = Attempt()
         failure = failure or await self._tried(group, records, keys, attempt)
         self._tell(failure)
         if failure is None:
@@ -243,7 +244,7 @@ class LogWriter:
         start = time.perf_counter()
         straight = True
         with translated():
-            async with limited(self._pool, self._limit(len(records))) as connection:
+            async with limited(attempt.lender, self._limit(len(records))) as connection:
                 attempt.backend = connection.get_server_pid()
                 while True:
                     try:
