@@ -9,10 +9,10 @@ import json
 import random
 
 import pytest
-from aiohttp import test_utils, web
+from aiohttp import ClientSession, test_utils, web
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from collector import demo, demo_senders
+from collector import demo, demo_delivery, demo_senders
 from collector.demo_events import OTEL, SERVICES, Event, Story
 
 NOW_NS = 1_763_000_000_123_456_000
@@ -30,16 +30,26 @@ def arguments(*given):
     return parser.parse_args(given)
 
 
+LOST = object()  # a connection, instead of an answer
+
+
 class Receiver:
     """A collector that counts what it gets, and answers as it is told."""
 
-    def __init__(self, answers=()):
+    def __init__(self, *answers):
         self.answers = list(answers)
+        self.after = "0"
         self.requests = []
+        self.keys = []
 
     async def handle(self, request):
         self.requests.append((request.path, request.content_type, await request.read()))
-        return web.Response(status=self.answers.pop(0) if self.answers else 200, text="no")
+        self.keys.append(request.headers["Idempotency-Key"])
+        answer = self.answers.pop(0) if self.answers else 200
+        if answer is LOST:
+            request.transport.abort()
+            return web.Response()
+        return web.Response(status=answer, text="no", headers={"Retry-After": self.after})
 
     def server(self):
         app = web.Application()
@@ -176,30 +186,63 @@ async def test_run(capsys):
     assert f"  {url}?view=job&id=" in out
 
 
-async def test_busy_collector(monkeypatch):
+async def test_collector_goes_away(monkeypatch, capsys):
     """
-    A 503 is sent again, as real senders do.
+    What is not taken now is sent again, the same under the same key, and the user is told once.
     """
-    monkeypatch.setattr(demo, "BUSY_WAIT", 0.01)
-    receiver = Receiver([503, 503])
+    monkeypatch.setattr(demo_delivery, "PAUSE", 0.01)
+    receiver = Receiver(503, 429, LOST, LOST)
     async with receiver.server() as server:
         url = str(server.make_url("/"))
-        given = arguments("--url", url, "--otlp-url", url, "--count", "1")
+        given = arguments("--url", url, "--otlp-url", url, "--count", "2", "--rate", "1000")
         await asyncio.to_thread(demo.run, given)
 
-    assert 3 == len(receiver.requests)
+    away, back, sent = capsys.readouterr().err.splitlines()
+    assert away.endswith(": answers 503: no (trying again)")
+    assert back.endswith(": takes records again")
+    assert sent.startswith("sent 2 records in ")
+    assert 1 == len(set(receiver.requests[:5])) == len(set(receiver.keys[:5]))
+    assert len(receiver.requests) - 4 == len(set(receiver.keys))
 
 
-async def test_refused():
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        pytest.param([422], "answers 422: no", id="refused"),
+        pytest.param([503, 401], "answers 401: no", id="refused when it is back"),
+        pytest.param([503, *[LOST] * 100], "Server disconnected", id="away for too long"),
+    ],
+)
+async def test_ends(monkeypatch, answers, expected):
     """
-    Any other answer ends it, with the answer.
+    A request that is refused for good, or tried for too long, ends it with the reason.
     """
-    receiver = Receiver([422])
+    monkeypatch.setattr(demo_delivery, "PAUSE", 0.01)
+    monkeypatch.setattr(demo_delivery, "PATIENCE", 0.1)
+    receiver = Receiver(*answers)
     async with receiver.server() as server:
         url = str(server.make_url("/"))
         given = arguments("--url", url, "--otlp-url", url, "--count", "1")
-        with pytest.raises(demo.Failed, match=r"http://.*/.*: answers 422: no"):
+        with pytest.raises(demo_delivery.Failed, match=f"http://.*/.*: {expected}$"):
             await asyncio.to_thread(demo.run, given)
+
+
+async def test_pauses(monkeypatch):
+    """
+    A pause is as long as the collector asks for, and counts as no time of the story.
+    """
+    monkeypatch.setattr(demo_delivery, "PAUSE", 0.01)
+    (post,) = demo_senders.posts([Event(service="api", event="hello")], SINCE_NS, NOW_NS)
+    receiver = Receiver(200, 503)
+    async with receiver.server() as server, ClientSession() as session:
+        delivery = demo_delivery.Delivery((str(server.make_url("")), ""))
+        await delivery.deliver(session, post)
+        assert 0 == delivery.waited
+        receiver.after = "1"
+        await delivery.deliver(session, post)
+
+    assert 2 == delivery.records
+    assert 1 <= delivery.waited
 
 
 @pytest.mark.parametrize(
@@ -213,7 +256,7 @@ def test_collector_is_away(url, expected):
     """
     A collector that is not there is said in one line.
     """
-    with pytest.raises(demo.Failed) as caught:
+    with pytest.raises(demo_delivery.Failed) as caught:
         demo.run(arguments("--url", url, "--otlp-url", url))
 
     assert str(caught.value).endswith(f": {expected}")
