@@ -18,6 +18,9 @@ INSTALLED = {
 # One test says what is not here; all of them for each of those would only say it again.
 ENGINES = ["embedded", *(name for name, (binaries, _) in INSTALLED.items() if binaries)]
 
+# For a test of what HTTP makes of an answer, where the SQL behind it has tests of its own.
+ON_ONE_ENGINE = pytest.mark.parametrize("server", ["embedded"], indirect=True, scope="session")
+
 
 @pytest.fixture(name="server", scope="session", params=ENGINES)
 def _server(request):

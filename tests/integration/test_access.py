@@ -22,6 +22,7 @@ from storage.access_keys import Wanted
 from storage.audit import Origin
 from storage.errors import Rejected
 from tests.collecting import CONFIG, collecting
+from tests.integration.conftest import ON_ONE_ENGINE
 from tests.waiting import until_async
 
 US = Origin("local", "somebody@here")
@@ -62,6 +63,7 @@ async def status(client, headers=None, path=QUERY, method="GET", **options):
         return response.status
 
 
+@ON_ONE_ENGINE
 async def test_who_may(database, pool, keys):
     """
     A key is taken in either header, and is for its scopes alone; admin is all of them.
@@ -87,6 +89,7 @@ async def test_who_may(database, pool, keys):
         assert 404 == await status(client, path="/nowhere")
 
 
+@ON_ONE_ENGINE
 async def test_who_may_not(database, pool, keys):
     """
     Who has no key, one that is unknown or over, or one for something else, is refused before the
@@ -134,6 +137,7 @@ async def test_who_may_not(database, pool, keys):
     assert [] == await pool.fetch("SELECT FROM log_entries")
 
 
+@ON_ONE_ENGINE
 async def test_without_keys(database, pool):
     """
     Where nobody asks for keys everybody may do everything, with a wrong one too.
@@ -216,6 +220,7 @@ async def test_revoked_while_it_is_used(database, pool):
         assert not tails[1].content.at_eof()
 
 
+@ON_ONE_ENGINE
 async def test_database_away(database, pool, monkeypatch):
     """
     While the keys can't be read again, those known last hold.
@@ -235,6 +240,7 @@ async def test_database_away(database, pool, monkeypatch):
         assert 200 == await status(client, key, "/metrics")
 
 
+@ON_ONE_ENGINE
 async def test_database_away_at_the_start(database, keys, tmp_path, monkeypatch):
     """
     A collector that starts while the keys can't be read knows those of its file, which is for its
@@ -373,6 +379,7 @@ async def _session(client, token):
         return {"Cookie": response.headers["Set-Cookie"].partition(";")[0]}
 
 
+@ON_ONE_ENGINE
 async def test_keys_are_told_nowhere(database, pool, keys, monkeypatch, capsys):
     """
     A key that is sent, rightly, wrongly or where it doesn't belong, is in no answer, no line of our
@@ -462,6 +469,7 @@ def test_commands(empty_database, tmp_path, monkeypatch, capsys):
     assert "somebody@" in told
 
 
+@ON_ONE_ENGINE
 async def test_how_much_a_key_may_send(database, pool, keys):
     """
     A key that has sent what it may is told when it may again, in its API's shape, and counted; the

@@ -27,6 +27,7 @@ from storage.entries import Entry
 from storage.reader import Reader
 from storage.search import EVERYTHING
 from tests.builders import NOON, record
+from tests.integration.conftest import ON_ONE_ENGINE
 from tests.stored import filled, store
 
 LOGS = "/api/v1/logs"
@@ -82,6 +83,7 @@ def records(number, **fields):
     return (record(msg=str(n), **fields) for n in range(number))
 
 
+@ON_ONE_ENGINE
 async def test_json_lines(pool, get):
     """
     JSON lines are the entries as /query gives them, all of them, oldest first.
@@ -111,6 +113,7 @@ async def test_a_complete_file_says_so(pool, get):
     assert ["", "", "3"] == [row["_complete"] for row in rows]
 
 
+@ON_ONE_ENGINE
 @pytest.mark.parametrize("accepted", ["zstd, gzip", ""])
 async def test_nothing_found(get, accepted):
     """
@@ -126,6 +129,7 @@ async def test_nothing_found(get, accepted):
     assert 0 == parquet.read_table(pa.BufferReader(columns)).num_rows
 
 
+@ON_ONE_ENGINE
 async def test_csv(pool, get):
     """
     CSV has a column for each field, and tells an empty text from none; values are as stored.
@@ -147,6 +151,7 @@ async def test_csv(pool, get):
     assert ',"",' in body.decode()
 
 
+@ON_ONE_ENGINE
 async def test_spreadsheet(pool, get):
     """
     For a spreadsheet text that it would take for a formula has an apostrophe before it.
@@ -161,6 +166,7 @@ async def test_spreadsheet(pool, get):
     assert {"-1.0"} == {row["duration_ms"] for row in rows}
 
 
+@ON_ONE_ENGINE
 async def test_parquet(pool, get, monkeypatch):
     """
     Parquet has times as times and numbers as numbers, in groups of rows, and the count.
@@ -179,6 +185,7 @@ async def test_parquet(pool, get, monkeypatch):
     assert b"450" == file.metadata.metadata[b"pixsim.records"]
 
 
+@ON_ONE_ENGINE
 async def test_parquet_is_optional(get, monkeypatch):
     """
     Where pyarrow isn't installed, Parquet is 501, and told how to have it.
@@ -189,6 +196,7 @@ async def test_parquet_is_optional(get, monkeypatch):
     assert "pip install 'pixsim-collector[parquet]'" in json.loads(body)["detail"]
 
 
+@ON_ONE_ENGINE
 @pytest.mark.parametrize(
     ("accepted", "encoding", "read"),
     [
@@ -224,6 +232,7 @@ async def test_no_limit(pool, get, monkeypatch):
     assert 50 == len(body.splitlines())
 
 
+@ON_ONE_ENGINE
 async def test_limit(pool, get):
     """
     With a limit there are only the oldest, and the file is complete all the same.
@@ -236,6 +245,7 @@ async def test_limit(pool, get):
     assert {"count": 2} == lines[-1]["_complete"]
 
 
+@ON_ONE_ENGINE
 @pytest.mark.parametrize("params", [{"format": "xml"}, {"limit": "0"}, {"q": "level:("}])
 async def test_unprocessable(get, params):
     """
@@ -246,6 +256,7 @@ async def test_unprocessable(get, params):
     assert ["query", *params] == json.loads(body)["detail"][0]["loc"]
 
 
+@ON_ONE_ENGINE
 async def test_headers(pool, get):
     """
     A streamed answer has the headers of every answer: its id, and what a browser's page needs.
@@ -324,6 +335,7 @@ async def test_a_reader_that_takes_nothing_is_waited_for_and_then_cut_off(
     assert len(taken) < 1_500
 
 
+@ON_ONE_ENGINE
 async def test_few_at_a_time(pool, database):
     """
     Beyond the number of exports that may run another is 503, to be tried again.
@@ -340,6 +352,7 @@ async def test_few_at_a_time(pool, database):
     assert answered == 200
 
 
+@ON_ONE_ENGINE
 async def test_one_after_another(pool, database, monkeypatch):
     """
     Who has a whole file finds a place for the next one, however long the database is let go.

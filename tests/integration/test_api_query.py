@@ -15,6 +15,7 @@ from collector.body import InFlight
 from storage.entries import Entry
 from storage.reader import Reader
 from tests.builders import NOON, record
+from tests.integration.conftest import ON_ONE_ENGINE
 from tests.stored import store
 
 LOGS = "/api/v1/logs"
@@ -66,6 +67,7 @@ async def test_query(pool, get):
     assert list(Entry.__struct_fields__) == list(answer["logs"][0])
 
 
+@ON_ONE_ENGINE
 @pytest.mark.parametrize(
     ("params", "expected"),
     [
@@ -195,6 +197,7 @@ async def test_totals(pool, get):
     assert (None, True) == (none["total"], none["has_more"])
 
 
+@ON_ONE_ENGINE
 @pytest.mark.parametrize(
     ("path", "loc"),
     [
@@ -234,6 +237,7 @@ async def test_unprocessable(get, path, loc):
     assert {"type", "loc", "msg", "input"} == set(answer["detail"][0]) - {"ctx"}
 
 
+@ON_ONE_ENGINE
 @pytest.mark.parametrize(
     "query", ["%ED%A0%80", "%FF", "%F0%9F%98%80", "%5Cu0000", "'%3B--", "%25", "%5C"]
 )
@@ -309,6 +313,7 @@ async def test_distinct(pool, get):
     assert {"column": "service", "values": ["api", "b"]} == await get("/distinct/service")
 
 
+@ON_ONE_ENGINE
 async def test_distinct_refused(get):
     """
     An empty field is 400, and so is a column that isn't one of the few.
@@ -318,6 +323,7 @@ async def test_distinct_refused(get):
     assert "msg" in (await get("/distinct/msg", status=400))["detail"]
 
 
+@ON_ONE_ENGINE
 async def test_console_fields(get):
     """
     The console is told how to mark each of twelve ids.
@@ -336,6 +342,7 @@ async def test_console_fields(get):
     ]
 
 
+@ON_ONE_ENGINE
 @pytest.mark.parametrize("path", ["/files", "/files/tail?path=x", "/account-events/query", "/nope"])
 async def test_not_ours(get, path):
     """
@@ -378,6 +385,7 @@ async def test_ready_names_the_components(pool, get):
     ]
 
 
+@ON_ONE_ENGINE
 async def test_probes_without_database(pool):
     """
     Without the database it still answers 200 on /health, but is not ready.
@@ -416,6 +424,7 @@ async def test_slow_query(pool):
     assert "took longer than 0.3 s" in answer["detail"]
 
 
+@ON_ONE_ENGINE
 @pytest.mark.parametrize("path", ["/", "/docs"])
 async def test_pages(pool, path):
     """
@@ -430,6 +439,7 @@ async def test_pages(pool, path):
     assert "/api/v1/logs/query" in text
 
 
+@ON_ONE_ENGINE
 async def test_openapi(pool):
     """
     The document is served.

@@ -15,6 +15,7 @@ from collector.body import InFlight
 from storage import roll_ups
 from storage.reader import Reader
 from tests.builders import NOON, record
+from tests.integration.conftest import ON_ONE_ENGINE
 from tests.stored import store
 
 LOGS = "/api/v1/logs"
@@ -194,6 +195,7 @@ async def test_stats(pool, get):
     assert [2] == [group["of"]["duration_ms"]["count"] for group in all_in_one["groups"]]
 
 
+@ON_ONE_ENGINE
 @pytest.mark.parametrize(
     ("path", "params", "loc"),
     [

@@ -15,6 +15,7 @@ from collector.body import InFlight
 from storage import partitions, roll_ups
 from storage.reader import Reader
 from tests.builders import NOON, record
+from tests.integration.conftest import ON_ONE_ENGINE
 from tests.stored import store
 
 HOUR = dt.timedelta(hours=1)
@@ -97,6 +98,7 @@ async def test_intake_of_what_was_deleted(pool, get):
     assert later["complete"]
 
 
+@ON_ONE_ENGINE
 async def test_times_of_any_length(get):
     """
     However long the time is, there is an answer.
@@ -107,6 +109,7 @@ async def test_times_of_any_length(get):
     assert 0 == (await get(operator.INTAKE, last="99999w"))["records"]
 
 
+@ON_ONE_ENGINE
 async def test_refusals(get):
     """
     What was refused is told since the start, by reason, the most frequent first.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storage import saved_views
+from tests.integration.conftest import ON_ONE_ENGINE
 from tests.integration.test_api_query import serving
 
 VIEWS = "/api/v1/views"
@@ -33,6 +34,7 @@ async def test_a_view_is_saved_replaced_and_deleted(pool):
     assert 1 == len(left)
 
 
+@ON_ONE_ENGINE
 @pytest.mark.parametrize(
     ("name", "body", "status"),
     [

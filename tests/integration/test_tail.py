@@ -23,6 +23,7 @@ from storage import partitions
 from storage.follower import Follower
 from storage.reader import Reader
 from tests.builders import NOON, record
+from tests.integration.conftest import ON_ONE_ENGINE
 from tests.stored import store
 
 LOGS = "/api/v1/logs"
@@ -285,6 +286,7 @@ async def test_a_slow_reader_harms_nobody(pool, service):
     assert behind < telemetry.tail_behind._value.get()
 
 
+@ON_ONE_ENGINE
 async def test_a_reader_that_takes_nothing_is_cut_off(pool, service, monkeypatch):
     """
     A reader that takes nothing for a minute is cut off, so that it costs nothing more.
@@ -326,6 +328,7 @@ async def test_it_begins_where_one_says(pool, service):
             assert (expected, params) == (found, params)
 
 
+@ON_ONE_ENGINE
 async def test_it_ends_with_a_word_when_the_collector_stops(database):
     """
     A collector that stops says so to its readers, and doesn't wait for them.
@@ -354,6 +357,7 @@ WEBSOCKET = {
 }
 
 
+@ON_ONE_ENGINE
 async def test_what_is_wrong_is_told_with_a_status(service):
     """
     What can't be followed is answered as all that is wrong with a question, and pages of sites
@@ -374,6 +378,7 @@ async def test_what_is_wrong_is_told_with_a_status(service):
             assert said in body
 
 
+@ON_ONE_ENGINE
 async def test_there_is_a_limit_to_readers(database):
     """
     One reader more than may be is told to come again later.
@@ -395,6 +400,7 @@ async def talk(socket, *kinds):
     return found
 
 
+@ON_ONE_ENGINE
 async def test_a_websocket_says_the_same_and_can_be_told(pool, service):
     """
     Over a WebSocket come the same records. Its reader may change the search and pause, misses

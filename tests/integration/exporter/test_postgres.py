@@ -26,15 +26,13 @@ from collector.receivers.pixsim.mapping import record as mapped
 from storage import database as storage_database
 from storage import encoding, migrate
 from storage.moments import moment
+from tests.integration.conftest import ON_ONE_ENGINE
 from tests.integration.test_migrate import BARE_TABLE
 from tests.stored import store
 from tests.unit.exporter.records import record
 
 # What a server of another version does otherwise, the tests of storage would see.
-pytestmark = [
-    pytest.mark.usefixtures("server"),
-    pytest.mark.parametrize("server", ["embedded"], indirect=True, scope="session"),
-]
+pytestmark = [pytest.mark.usefixtures("server"), ON_ONE_ENGINE]
 
 OURS = ("id", "xid", "created_at")  # the table's own to give
 
