@@ -26,10 +26,11 @@ ON_ONE_ENGINE = pytest.mark.parametrize("server", ["embedded"], indirect=True, s
 def _server(request):
     """The DSN of a Postgres server with a migrated template."""
     engine = request.param
-    binaries, _ = INSTALLED.get(engine, (None, ""))
     if engine == "embedded":
-        running = postgres.server()
-    elif engine == "citus":
+        yield request.getfixturevalue("server")  # that of all other tests
+        return
+    binaries, _ = INSTALLED[engine]
+    if engine == "citus":
         running = postgres.citus_cluster(binaries)
     else:
         settings = postgres.TIMESCALE if engine == "timescaledb" else ()
