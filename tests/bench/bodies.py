@@ -50,7 +50,10 @@ def native(found):
 
 def otlp_json(found):
     """Encode as OTLP JSON, whose ids are hex where protobuf's own JSON has base64."""
-    request = json_format.MessageToDict(ExportLogsServiceRequest.FromString(otlp(found)))
+    request = json_format.MessageToDict(
+        ExportLogsServiceRequest.FromString(otlp(found)),
+        use_integers_for_enums=True,  # as OTLP demands
+    )
     for resource_logs in request["resourceLogs"]:
         for record in resource_logs["scopeLogs"][0]["logRecords"]:
             for key in ("traceId", "spanId"):

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import msgspec
 from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 
 from collector import values
+from collector.correlation import filled
 from collector.receivers.otlp import json_messages, mapping
 from collector.receivers.otlp.json_values import any_value, integer, key_values, string
-from collector.receivers.otlp.mapping import SPAN_ID, TRACE_ID, Group, Origin, hex_id
+from collector.receivers.otlp.mapping import (
+    LONGEST_ORIGIN,
+    MOST_ORIGINS,
+    SPAN_ID,
+    TRACE_ID,
+    Group,
+    Origin,
+    hex_id,
+)
 from collector.receivers.otlp.refusal import TOO_DEEP, Refused
 
 if TYPE_CHECKING:
@@ -38,9 +48,9 @@ def groups(body: bytes, *, at_once: bool = False) -> Iterator[Group]:  # noqa: A
     """
     for place, resource_logs in enumerate(json_messages.request(body).resource_logs or ()):
         path = f"resourceLogs[{place}]"
-        resource, refused = _origin(resource_logs.resource, resource_logs.schema_url)
+        resource, refused = _origin(bytes(resource_logs.resource), resource_logs.schema_url)
         for within, scope_logs in enumerate(resource_logs.scope_logs or ()):
-            scope, scope_refused = _origin(scope_logs.scope, scope_logs.schema_url)
+            scope, scope_refused = _origin(bytes(scope_logs.scope), scope_logs.schema_url)
             group = Group(
                 path=f"{path}.scopeLogs[{within}]",
                 resource=resource,
@@ -62,16 +72,56 @@ def record(raw: bytes, shared: Shared, columns: Columns, now: int, changes: set[
         Refused: it is not a ``LogRecord``.
         TooDeep: a value in it is.
     """
-    if (record := json_messages.quick(raw)) is not None:
+    if (message := json_messages.quick(raw)) is not None:
         try:
-            seen = columns.seen
-            attributes = [
-                seen.get(each) or _attribute(each, columns, changes)
-                for each in map(bytes, record.attributes or ())
-            ]
-            return mapping.record(_entry(record, attributes, changes), shared, now)
+            return _usual(message, shared, columns, now, changes)
         except (Refused, *json_messages.UNREADABLE):
             changes.clear()  # the way below tells where it is, and mends what can be mended
+    return _unusual(raw, shared, columns, now, changes)
+
+
+def _usual(
+    message: json_messages.QuickRecord,
+    shared: Shared,
+    columns: Columns,
+    now: int,
+    changes: set[str],
+) -> LogRecord:
+    seen = columns.seen
+    attributes = [
+        seen.get(each) or _attribute(each, columns, changes)
+        for each in map(bytes, message.attributes)
+    ]
+    time, observed = message.time_unix_nano, message.observed_time_unix_nano
+    number, level = message.severity_number, message.severity_text
+    flags, dropped = message.flags, message.dropped_attributes_count
+    if (time | observed) >> 64 or (flags | dropped) >> 32 or number not in _INT32:
+        raise Refused("an integer is too large, or negative")
+    row = filled(shared, attributes)
+    row.severity_number, row.level = number, level
+    if not number or not level:
+        mapping.derive_severity(row)
+    mapping.set_times(row, time, observed, now)
+    if message.body is None:
+        mapping.set_message(row, msgspec.UNSET)
+    else:
+        row.msg = message.body.string_value
+    if message.trace_id:
+        row.trace_id = _id(message.trace_id, 16, TRACE_ID, changes)
+    if message.span_id:
+        row.span_id = _id(message.span_id, 8, SPAN_ID, changes)
+    if flags:
+        row.flags = flags
+    if message.event_name:
+        row.event_name = message.event_name
+    if dropped:
+        mapping.note(row, "dropped_attributes_count", dropped)
+    return row
+
+
+def _unusual(
+    raw: bytes, shared: Shared, columns: Columns, now: int, changes: set[str]
+) -> LogRecord:
     message = json_messages.read(json_messages.RECORD, raw, changes)
     attributes = [
         columns.attribute(name, value)
@@ -92,8 +142,11 @@ def _attribute(raw: bytes, columns: Columns, changes: set[str]) -> Attribute:
     if (value := pair.simple()) is msgspec.UNSET:
         return _any_attribute(raw, columns, changes)
     name = columns.name(pair.key)
-    attribute = name.attribute(value)
-    if len(raw) <= LONGEST_SEEN and type(value) is not dict:  # only what can't be changed later
+    if len(raw) > LONGEST_SEEN:
+        return name.attribute(value)
+    exact = type(value) is name.exact and value != ""
+    attribute = name.exactly(value) if exact else name.attribute(value)
+    if type(value) is not dict:  # only what can't be changed later
         columns.remember(raw, name, attribute)
     return attribute
 
@@ -123,11 +176,19 @@ def _entry(
     )
 
 
-def _origin(raw: msgspec.Raw, schema_url: object) -> tuple[Origin, Refused | None]:
+def _origin(raw: bytes, schema_url: object) -> tuple[Origin, Refused | None]:
     """Read a Resource or an InstrumentationScope."""
+    if not isinstance(schema_url, str | None) or len(raw) > LONGEST_ORIGIN:
+        return _read_origin(raw, schema_url)
+    origin, refused = _kept_origin(raw, schema_url)
+    origin.kept = True
+    return origin, refused
+
+
+def _read_origin(raw: bytes, schema_url: object) -> tuple[Origin, Refused | None]:
     origin = Origin(changes=set())
     try:
-        message = json_messages.read(json_messages.ORIGIN, bytes(raw), origin.changes)
+        message = json_messages.read(json_messages.ORIGIN, raw, origin.changes)
         origin.schema_url = string(schema_url, "schemaUrl", origin.changes)
         origin.name = string(message.name, "name", origin.changes)
         origin.version = string(message.version, "version", origin.changes)
@@ -140,6 +201,9 @@ def _origin(raw: msgspec.Raw, schema_url: object) -> tuple[Origin, Refused | Non
     except Refused as exc:
         return origin, exc
     return origin, None
+
+
+_kept_origin = functools.lru_cache(MOST_ORIGINS)(_read_origin)
 
 
 def _number(value: object, field: str, allowed: range) -> int:

@@ -20,6 +20,7 @@ from collector.receivers.otlp.refusal import Refused, expected
 
 # U+FFFD, in a mixture of cases that no sender writes, so that it tells a mended record.
 _MENDED = b"\\uFfFd"
+_NUL = b"\\u0000"
 _TO_MEND = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair
     r"|\\[^u\udc80-\udcff]|\\u(?![dD][89a-fA-F])"
@@ -50,10 +51,26 @@ class LogRecord(_Message):
     event_name: Any = None
 
 
-class QuickRecord(LogRecord):
-    """One record, whose attributes are left to be looked up."""
+class _Body(_Message):
+    """A body that is a text."""
 
-    attributes: list[msgspec.Raw] | None = None  # type: ignore[assignment]
+    string_value: str
+
+
+class QuickRecord(_Message):
+    """One record as most are, whose attributes are left to be looked up."""
+
+    time_unix_nano: int = 0
+    observed_time_unix_nano: int = 0
+    severity_number: int = 0
+    severity_text: str = ""
+    body: _Body | None = None
+    attributes: list[msgspec.Raw] = []
+    dropped_attributes_count: int = 0
+    flags: int = 0
+    trace_id: str = ""
+    span_id: str = ""
+    event_name: str = ""
 
 
 class Origin(_Message):
@@ -92,7 +109,7 @@ _M = TypeVar("_M", bound=_Message)
 _REQUEST = msgspec.json.Decoder(Request)
 ORIGIN = msgspec.json.Decoder(Origin)
 RECORD = msgspec.json.Decoder(LogRecord)
-_QUICK_RECORD = msgspec.json.Decoder(QuickRecord)
+_QUICK_RECORD = msgspec.json.Decoder(QuickRecord, strict=False)  # integers may be texts
 KEY_VALUE = msgspec.json.Decoder(KeyValue)
 SIMPLE_KEY_VALUE = msgspec.json.Decoder(SimpleKeyValue)
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -124,8 +141,12 @@ def request(body: bytes) -> Request:
 
 
 def quick(raw: bytes) -> QuickRecord | None:
-    """Read a record as far as its attributes, or give None where it isn't a usual one."""
-    if b"\\" in raw and _MENDED in raw:
+    """
+    Read a record as far as its attributes, or give None where it isn't a usual one.
+
+    Its integers may have any size, and no text in it has a NUL.
+    """
+    if b"\\" in raw and (_MENDED in raw or _NUL in raw):
         return None
     try:
         return _QUICK_RECORD.decode(raw)

@@ -66,18 +66,15 @@ class SimpleKeyValue(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     value: _Value
 
     def simple(self) -> object:
-        """Encode the value as `any_value` does; UNSET where it takes a closer look."""
-        unset = msgspec.UNSET
-        text, number, double = (
-            self.value.string_value,
-            self.value.int_value,
-            self.value.double_value,
-        )
-        if text is not unset:
-            alone = number is unset and double is unset
-            return text if alone and "\0" not in text and "\0" not in self.key else unset
-        if "\0" in self.key:
-            return unset
+        """
+        Encode the value as `any_value` does; UNSET where it takes a closer look.
+
+        There must be no NUL in it.
+        """
+        unset, value = msgspec.UNSET, self.value
+        number, double = value.int_value, value.double_value
+        if (text := value.string_value) is not unset:
+            return text if number is unset and double is unset else unset
         if number is not unset:
             if type(number) is str and len(number) <= LONGEST_DECIMAL and number.isdecimal():
                 number = int(number)
@@ -136,12 +133,14 @@ def string(value: object, field: str, changes: set[str]) -> str:
 
 
 def integer(value: object, allowed: range) -> int:
-    """Read an integer, a number or a decimal string, within *allowed*."""
+    """Read an integer, a number or a string that says one, within *allowed*."""
     found = value
     if type(value) is str:
         if len(value) <= 20 and (value.isdecimal() or value.removeprefix("-").isdecimal()):
             found = int(value)
-    elif type(value) is float and value.is_integer():
+        elif _NUMBER.fullmatch(value):  # proto3's JSON has exponents in strings too
+            value = float(value)
+    if type(value) is float and value.is_integer():
         found = int(value)
     if type(found) is not int or found not in allowed:
         raise expected(f"an integer from {allowed.start} to {allowed.stop - 1}", value)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 MOST_PROBLEMS = 20  # that are told to a sender
 LONGEST_PROBLEM = 300  # characters
 MOST_KNOWN = 1_000
+MOST_ORIGINS, LONGEST_ORIGIN = 1_000, 4_096  # resources and scopes that are not read again; bytes
 TRACE_ID, SPAN_ID = "trace_id", "span_id"  # dropped, for being invalid
 UNKNOWN_SERVICE = "unknown_service"
 _NO_IDS = (bytes(16), bytes(8))

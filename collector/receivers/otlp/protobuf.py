@@ -26,7 +26,7 @@ from collector import values
 from collector.correlation import MOST_OF_A_NAME, Name, filled
 from collector.errors import BadRequest, Violation
 from collector.receivers.otlp import mapping
-from collector.receivers.otlp.mapping import Group, Origin
+from collector.receivers.otlp.mapping import LONGEST_ORIGIN, MOST_ORIGINS, Group, Origin
 from collector.receivers.otlp.refusal import TOO_DEEP, Refused
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ _double = struct.Struct("<d")
 MOST_HEADS = 10_000  # names with the length and the kind of a value
 LONGEST_SEEN = 200  # bytes of an attribute that is looked up the next time
 UNKNOWN = (Name(""), 0, -1)  # the name of an attribute
-MOST_ORIGINS, LONGEST_ORIGIN = 1_000, 4_096  # and of resources and scopes
 
 
 def _shallow(left: set[tuple[str, str]]) -> descriptor_pool.DescriptorPool:

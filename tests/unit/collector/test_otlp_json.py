@@ -6,6 +6,8 @@ import json
 import time
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from collector.receivers.otlp import json as otlp_json
 from storage.moments import FROM_1970
@@ -125,6 +127,7 @@ def test_severity_numbers(sent, expected, changes):
         pytest.param(1544712660300000123, 1544712660300000123, id="C56 number"),
         pytest.param(str(2**64 - 1), 2**64 - 1, id="largest"),
         pytest.param(1.0, 1, id="C57 integral"),
+        pytest.param("15e17", 1_500_000_000_000_000_000, id="text with an exponent"),
     ],
 )
 def test_times(sent, expected):
@@ -175,6 +178,52 @@ def test_times(sent, expected):
 def test_values(sent, expected):
     """All kinds of values, as all kinds of senders write them."""
     assert repr(expected) == repr(value(sent))
+
+
+NUMBERS = st.one_of(
+    st.integers(0, 2**64),
+    st.integers(-2, 2**33),
+    st.sampled_from([1.0, 1e3, 1.5, "1e3", "1.0", "1.5", " 1", "+1", "-0", "007", "1_0", "", "x"]),
+    st.none(),
+)
+WILD = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("timeUnixNano", "observedTimeUnixNano"), NUMBERS | NUMBERS.map(str)),
+        **dict.fromkeys(("flags", "droppedAttributesCount"), NUMBERS | NUMBERS.map(str)),
+        "severityNumber": st.integers(-3, 30) | NUMBERS | st.sampled_from(["SEVERITY_NUMBER_INFO"]),
+        **dict.fromkeys(("severityText", "eventName"), st.text() | st.none() | st.just(1)),
+        **dict.fromkeys(("traceId", "spanId"), st.sampled_from([TRACE_ID, TRACE_ID[:16], "", 1])),
+        "body": st.fixed_dictionaries(
+            {}, optional={"stringValue": st.text() | st.none(), "intValue": NUMBERS}
+        ),
+        "attributes": st.lists(
+            st.fixed_dictionaries(
+                {"key": st.sampled_from(["job_id", "stage", "a", "\0"])},
+                optional={
+                    "value": st.fixed_dictionaries(
+                        {},
+                        optional={
+                            "stringValue": st.text(),
+                            "intValue": NUMBERS | NUMBERS.map(str),
+                            "doubleValue": st.floats(allow_nan=False, allow_infinity=False),
+                            "boolValue": st.booleans(),
+                        },
+                    )
+                },
+            )
+        ),
+    },
+)
+
+
+@given(WILD)
+@example({"attributes": [{"key": "stage", "value": {"stringValue": ""}}]})
+def test_usual_records_are_read_as_all_others(record):
+    """A record is stored or refused as it would be if it also had a field that nobody knows."""
+    usual, other = read_json(body_of(record)), read_json(body_of({**record, "unknown": 1}))
+
+    assert repr(other) == repr(usual)
 
 
 @pytest.mark.parametrize("field", [*otlp_json.json_messages.LogRecord.__struct_encode_fields__])
