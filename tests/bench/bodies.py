@@ -76,6 +76,11 @@ def _attributes(event):
                 yield KeyValue(key=key, value=AnyValue(string_value=value))
 
 
+def nanoseconds(event):
+    """Give the time of *event* as OTLP has it."""
+    return int(dt.datetime.fromisoformat(event["timestamp"]).timestamp() * 1e6) * 1_000
+
+
 def otlp(found):
     """Encode as OTLP protobuf, one resource a service."""
     request = ExportLogsServiceRequest()
@@ -91,8 +96,7 @@ def otlp(found):
             by_service[service] = resource.scope_logs.add()
             by_service[service].scope.name = "pixsim"
         record = by_service[service].log_records.add()
-        when = dt.datetime.fromisoformat(event["timestamp"])
-        record.time_unix_nano = int(when.timestamp() * 1e6) * 1000
+        record.time_unix_nano = nanoseconds(event)
         record.observed_time_unix_nano = record.time_unix_nano
         record.severity_number = SEVERITY[event["level"]]
         record.severity_text = event["level"]

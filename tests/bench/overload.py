@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import itertools
 import time
 from urllib.parse import urlsplit
 
@@ -59,7 +60,7 @@ class Connection(asyncio.Protocol):
 
 
 async def flood(url, requests, rate, seconds):
-    """Send at a *rate* for so many *seconds*; give the latencies by status."""
+    """Send *requests* at a *rate* for so many *seconds*; give the latencies by status."""
     parts = urlsplit(url)
     loop = asyncio.get_running_loop()
     idle = []
@@ -87,7 +88,7 @@ async def flood(url, requests, rate, seconds):
         due = start + number / rate
         if (early := due - time.perf_counter()) > 0.001:
             await asyncio.sleep(early)
-        task = asyncio.create_task(one(requests[number % len(requests)], due))
+        task = asyncio.create_task(one(next(requests), due))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         if number % 20 == 0:
@@ -120,7 +121,7 @@ async def run(url, process):
     )
     peak = {}
     watching = asyncio.create_task(watch(processes, peak))
-    answers, spent = await flood(url, requests, TIMES * rate, SECONDS)
+    answers, spent = await flood(url, itertools.cycle(requests), TIMES * rate, SECONDS)
     watching.cancel()
     number = sum(map(len, answers.values()))
     print(f"sent: {number / spent * SIZE:,.0f} logs/s for {spent:.0f} s")
