@@ -23,6 +23,7 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 shared_buffers = '512MB'
 max_wal_size = '4GB'            # fewer checkpoints while much is written
+min_wal_size = '1GB'            # to make a file of it anew keeps commits for half a second
 checkpoint_timeout = '15min'
 wal_compression = 'off'         # pglz, all that the wheel has, costs more than a third of the CPU
 max_connections = 200           # eleven workers' and more; see docs/scaling.md

@@ -14,8 +14,8 @@ from storage import drain, encoding, fallback, repeats, spool, writer
 from storage.errors import Faulty, SpoolFailed, Unavailable
 from storage.fallback import Fallback
 from storage.spool_file import Attempt, SpoolConfig, SpoolFile
-from tests.builders import batch, record
-from tests.stored import filled
+from tests.builders import NOON, batch, record
+from tests.stored import filled, store
 from tests.waiting import until_async
 
 # Postgres compresses what repeats, so this does not
@@ -122,6 +122,20 @@ async def test_what_cannot_be_stored_waits(way, pool, database):
     await asyncio.sleep(fallback.TRY)
     assert not (await way.fallback.submit(batch(record()))).spooled
     assert not way.fallback.away
+
+
+async def test_what_is_stored_is_looked_for_by_time_alone(pool):
+    """
+    Whether some of the records that wait are stored is never found by the index of ids, not even
+    where there is no other: it would compare each range of blocks with each id, for minutes.
+    """
+    (number,) = await store(pool, record())
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("DROP INDEX log_entries_timestamp")
+        await connection.execute(drain.INDEXED)
+        plan = await connection.fetch(f"EXPLAIN {drain.STORED}", [NOON], [number])
+
+    assert "_id_idx" not in "\n".join(row[0] for row in plan)
 
 
 @pytest.mark.parametrize("ghost", [True, False])
