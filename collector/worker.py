@@ -36,7 +36,7 @@ def main() -> None:
     if assignment.keeps:
         os.nice(NICENESS)
     try:
-        store.run(_working(assignment, channel))
+        store.serve(_working(assignment, channel))
     except Exception as exc:  # noqa: BLE001  the supervisor only sees the exit code
         own_log.failed("worker_failed", exc, expected=isinstance(exc, StorageError | OSError))
         sys.exit(1)

@@ -54,7 +54,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         loop.add_signal_handler(signal.SIGHUP, lambda: orders.put_nowait(hang_up()))
         await supervisor.serve(config, lambda: _served(arguments), orders)
 
-    store.run(run())
+    store.serve(run())
 
 
 def _allow_files() -> None:

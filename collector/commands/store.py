@@ -42,10 +42,15 @@ def database(config: Config) -> Iterator[str]:
         yield dsn
 
 
-def run(program: Coroutine[None, None, None]) -> None:
-    """Run *program* on uvloop where that is installed; it has no wheels for some platforms."""
+def serve(program: Coroutine[None, None, None]) -> None:
+    """Run *program*, which is all that this process is for, and takes requests."""
     gc.freeze()  # what is there until now stays
     gc.set_threshold(YOUNG)
+    run(program)
+
+
+def run(program: Coroutine[None, None, None]) -> None:
+    """Run *program* on uvloop where that is installed; it has no wheels for some platforms."""
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:

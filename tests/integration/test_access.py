@@ -355,9 +355,8 @@ async def test_signing_out(database, keys):
         _bare(client) as bare,
     ):
         first, second = [await _session(client, token) for _ in range(2)]
-        tail = await bare.get("/api/v1/logs/tail", headers=first)
-        assert b"retry" in await tail.content.readline()
-        async with _bare(other) as there:
+        async with _bare(other) as there, bare.get("/api/v1/logs/tail", headers=first) as tail:
+            assert b"retry" in await tail.content.readline()
             assert [200, 200] == [await status(each, first) for each in (bare, there)]
             out = {"path": "/api/v1/session", "method": "DELETE"}
             assert 403 == await status(bare, {**first, "Origin": "https://else.example"}, **out)
@@ -368,9 +367,9 @@ async def test_signing_out(database, keys):
             ]
             await until_async(lambda: _is(there, first, 401))
             assert [200, 200] == [await status(each, second) for each in (bare, there)]
-        async with asyncio.timeout(10):
-            with contextlib.suppress(aiohttp.ClientError):
-                await tail.content.read()
+            async with asyncio.timeout(10):
+                with contextlib.suppress(aiohttp.ClientError):
+                    await tail.content.read()
 
 
 async def _session(client, token):
