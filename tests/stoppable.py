@@ -45,7 +45,9 @@ class Stoppable:
 
     def start(self):
         """Start it again; returns when it takes connections."""
-        (self._data / "postmaster.pid").unlink(missing_ok=True)  # a killed one's
+        # A killed one's, which may be a zombie still.
+        for lock in (self._data / "postmaster.pid", *self._data.glob(".s.PGSQL.*.lock")):
+            lock.unlink(missing_ok=True)
         with (self._data / "log").open("ab") as log:
             self._started = subprocess.Popen(self._command, user=self._user, stdout=log, stderr=log)
         until(self._answers)

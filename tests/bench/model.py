@@ -62,7 +62,7 @@ async def run(it, rate, seconds):
     ]
     requests = [load.request(url, MEDIA, body) for body in sent]
     before, start = looked(it), time.perf_counter()
-    answers, _ = await overload.flood(url, requests, rate / SIZE, seconds)
+    answers, _ = await overload.flood(url, iter(requests), rate / SIZE, seconds)
     took = time.perf_counter() - start
     after = looked(it)
     records, wal, table, index, ours, postgres = (b - a for a, b in zip(before, after, strict=True))
