@@ -35,7 +35,7 @@ class _Waits(NamedTuple):
     ahead: int  # bytes that others wait for because of it
 
 
-HELD = web.RequestKey("held", int)  # bytes that this request holds of those in flight
+HELD = web.RequestKey("held", int)  # bytes of those in flight that a request holds, 0 at first
 WAITS = web.RequestKey("waits", _Waits)
 
 
@@ -73,11 +73,11 @@ class InFlight:
                 f"{self.held} bytes of requests are in flight, the most is {self.limit}"
             )
         self.held += size
-        request[HELD] = request.get(HELD, 0) + size
+        request[HELD] += size
 
     def wait(self, request: web.Request) -> None:
         """Note that *request* is complete, and waits for its answer from now on."""
-        size = request.get(HELD, 0)
+        size = request[HELD]
         ahead = min(size, TURN)  # of a large one others wait for no more at a time
         request[WAITS] = _Waits(time.monotonic(), self._ahead + size, ahead)
         self._ahead += ahead
@@ -85,7 +85,7 @@ class InFlight:
 
     def release(self, request: web.Request, *, stored: bool = False) -> None:
         """Forget *request* and what it holds; whether it was *stored* tells what can be."""
-        self.held -= request.get(HELD, 0)
+        self.held -= request[HELD]
         if (waits := request.get(WAITS)) is None:
             return
         self._ahead -= waits.ahead

@@ -44,7 +44,6 @@ class Crowd:
         self.settings = settings
         self.most = max(1, min(settings.max_open, files - KEPT_FILES))
         self.open: set[Connection] = set()
-        self.under_way: set[asyncio.Task[None]] = set()  # of connections that are lost
         self._balance = balance
         self._next_told = 0.0
         if balance is not None:
@@ -128,13 +127,9 @@ class Connection(web.RequestHandler):
         self._crowd.discard(self)
         request, task = self._current_request, self._task_handler
         super().connection_lost(exc)
-        if request is None or task is None:
-            return
-        if request.method in QUESTIONS:
+        # aiohttp itself would cancel all or none; for those that go on it waits at its end.
+        if request is not None and request.method in QUESTIONS and task is not None:
             task.cancel()
-        else:
-            self._crowd.under_way.add(task)
-            task.add_done_callback(self._crowd.under_way.discard)
 
     def data_received(self, data: bytes) -> None:
         """Look whether a head has begun and not ended, which happens to few."""

@@ -163,8 +163,6 @@ async def listening(
             runner.app[LEAVING].set()
         for runner in runners:
             await runner.cleanup()
-        if crowd.under_way:
-            await asyncio.wait(crowd.under_way, timeout=shutdown_timeout)
 
 
 async def _left(

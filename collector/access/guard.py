@@ -86,7 +86,7 @@ class Guard:
         if self.known is None:
             return
         if (key := request.get(KEY)) is not None:
-            self._rates.sent(key.id, request.get(HELD, 0))
+            self._rates.sent(key.id, request[HELD])
         if (task := asyncio.current_task()) is not None:
             self.known.release(task)
 

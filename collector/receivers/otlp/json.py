@@ -9,7 +9,6 @@ import msgspec
 from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 
 from collector import values
-from collector.correlation import filled
 from collector.receivers.otlp import json_messages, mapping
 from collector.receivers.otlp.json_values import any_value, integer, key_values, string
 from collector.receivers.otlp.mapping import (
@@ -93,30 +92,24 @@ def _usual(
         for each in map(bytes, message.attributes)
     ]
     time, observed = message.time_unix_nano, message.observed_time_unix_nano
-    number, level = message.severity_number, message.severity_text
     flags, dropped = message.flags, message.dropped_attributes_count
+    number = message.severity_number
     if (time | observed) >> 64 or (flags | dropped) >> 32 or number not in _INT32:
         raise Refused("an integer is too large, or negative")
-    row = filled(shared, attributes)
-    row.severity_number, row.level = number, level
-    if not number or not level:
-        mapping.derive_severity(row)
-    mapping.set_times(row, time, observed, now)
-    if message.body is None:
-        mapping.set_message(row, msgspec.UNSET)
-    else:
-        row.msg = message.body.string_value
-    if message.trace_id:
-        row.trace_id = _id(message.trace_id, 16, TRACE_ID, changes)
-    if message.span_id:
-        row.span_id = _id(message.span_id, 8, SPAN_ID, changes)
-    if flags:
-        row.flags = flags
-    if message.event_name:
-        row.event_name = message.event_name
-    if dropped:
-        mapping.note(row, "dropped_attributes_count", dropped)
-    return row
+    entry = mapping.Entry(
+        time=time,
+        observed=observed,
+        severity_number=number,
+        severity_text=message.severity_text,
+        body=msgspec.UNSET if message.body is None else message.body.string_value,
+        attributes=attributes,
+        dropped_attributes_count=dropped,
+        flags=flags,
+        trace_id=_id(message.trace_id, 16, TRACE_ID, changes),
+        span_id=_id(message.span_id, 8, SPAN_ID, changes),
+        event_name=message.event_name,
+    )
+    return mapping.record(entry, shared, now)
 
 
 def _unusual(
@@ -178,7 +171,7 @@ def _entry(
 
 def _origin(raw: bytes, schema_url: object) -> tuple[Origin, Refused | None]:
     """Read a Resource or an InstrumentationScope."""
-    if not isinstance(schema_url, str | None) or len(raw) > LONGEST_ORIGIN:
+    if not isinstance(schema_url, str | None) or len(raw) + len(schema_url or "") > LONGEST_ORIGIN:
         return _read_origin(raw, schema_url)
     origin, refused = _kept_origin(raw, schema_url)
     origin.kept = True

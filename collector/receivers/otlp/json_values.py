@@ -139,9 +139,9 @@ def integer(value: object, allowed: range) -> int:
         if len(value) <= 20 and (value.isdecimal() or value.removeprefix("-").isdecimal()):
             found = int(value)
         elif _NUMBER.fullmatch(value):  # proto3's JSON has exponents in strings too
-            value = float(value)
-    if type(value) is float and value.is_integer():
-        found = int(value)
+            found = float(value)
+    if type(found) is float and found.is_integer():
+        found = int(found)
     if type(found) is not int or found not in allowed:
         raise expected(f"an integer from {allowed.start} to {allowed.stop - 1}", value)
     return found

@@ -12,7 +12,7 @@ from aiohttp import web
 from backports import zstd
 
 from collector import body, server
-from collector.body import InFlight
+from collector.body import HELD, InFlight
 from collector.sections import HttpServer
 from storage.errors import Overloaded
 
@@ -185,7 +185,7 @@ def _waiting(monkeypatch):
     in_flight = InFlight(2**30, longest_wait=1.0)
 
     def wait(size):
-        in_flight.take(request := Request(), size)
+        in_flight.take(request := Request({HELD: 0}), size)
         in_flight.wait(request)
         return request
 

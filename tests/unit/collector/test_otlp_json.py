@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector.receivers.otlp import json as otlp_json
+from collector.receivers.otlp.mapping import LONGEST_ORIGIN
 from storage.moments import FROM_1970
 from tests.unit.collector.otlp_messages import DEFAULT, body_of, read_json
 
@@ -178,6 +179,17 @@ def test_times(sent, expected):
 def test_values(sent, expected):
     """All kinds of values, as all kinds of senders write them."""
     assert repr(expected) == repr(value(sent))
+
+
+@pytest.mark.parametrize(
+    "long", [{"schemaUrl": "x" * LONGEST_ORIGIN}, {"resource": {"a": "x" * LONGEST_ORIGIN}}]
+)
+def test_long_resources_are_not_kept(long):
+    """What a sender makes up without end is not remembered, whichever part of it is long."""
+    before = otlp_json._kept_origin.cache_info().misses
+    read_json(json.dumps({"resourceLogs": [long]}).encode())
+
+    assert before == otlp_json._kept_origin.cache_info().misses
 
 
 NUMBERS = st.one_of(

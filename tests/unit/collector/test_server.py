@@ -297,7 +297,7 @@ async def test_what_was_sent_is_stored_whoever_hangs_up():
             await entered.wait()
             held = in_flight.held
             sending.cancel()
-        # the handler of a question would be cancelled by now
+        await asyncio.sleep(0.05)  # until it is seen; the handler of a question would be cancelled
         asyncio.get_running_loop().call_later(0.05, finish.set)
 
     assert (5, 0) == (held, in_flight.held)
