@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 DAY = dt.timedelta(days=1)
 LOCK = 7_166_349_251_015_425  # the advisory lock of who does the housekeeping
 LOCK_TIMEOUT = "2s"  # ingest queues behind a waiting DDL statement, so it must not wait long
+# Vacuum comes while what is new is in the server's memory. By its defaults it would wait for a
+# fifth more records, and read most from disk and write them twice again; see docs/scaling.md.
+VACUUMED = """
+ALTER TABLE {} SET (autovacuum_vacuum_insert_scale_factor = 0,
+    autovacuum_vacuum_insert_threshold = 500000)
+"""
 EARLIEST = dt.date(2000, 1, 1)  # rows from before stay in the default partition
 
 # parent of the days, the table they hold, the column they divide
@@ -125,6 +131,8 @@ async def _make_day(
         # Writers of this day would put rows in the default partition behind our back.
         await connection.execute(f"LOCK TABLE {table}_default IN SHARE ROW EXCLUSIVE MODE")
         await connection.execute(f"CREATE TABLE {name} (LIKE {parent} INCLUDING DEFAULTS)")
+        if table == "log_entries":
+            await connection.execute(VACUUMED.format(name))
         async with roll_ups.moving(connection, table):
             status: str = await connection.execute(
                 f"WITH moved AS (DELETE FROM {table}_default"

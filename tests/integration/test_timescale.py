@@ -187,7 +187,7 @@ async def test_a_writer_goes_on(plain):
     Who writes while the table becomes a hypertable is told to try again, and needs no restart.
     """
     async with (
-        database.connected(plain, size=2, init=encoding.prepare) as pool,
+        database.connected(plain, size=3, init=encoding.prepare) as pool,
         writer.writing(pool, writer.WriterConfig(), lambda *_: None) as log_writer,
     ):
         await log_writer.submit(batch(record(msg="1")))
