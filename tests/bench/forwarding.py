@@ -17,7 +17,7 @@ import asyncpg
 
 from tests.bench import bodies, collector, load
 from tests.bench.ingest import CONNECTIONS, ceiling, cpu, taken
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 
 RECORDS = 200_000
 SIZE = 100  # records a body

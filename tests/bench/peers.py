@@ -29,7 +29,7 @@ import psutil
 import psycopg
 
 from tests.bench import collector, ingest, load
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 from tests.stoppable import Stoppable
 from tests.waiting import until
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests import postgres
+from tests.ports import free_port
 
 COMMAND = Path(sys.executable).with_name("pixsim-collector")
 START_TIMEOUT = 60  # seconds
@@ -32,12 +32,6 @@ extensions:
   api: {{endpoint: "127.0.0.1:{native}"}}
 service: {{{service}}}
 """
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def configuration(postgres, service="", exporters=""):

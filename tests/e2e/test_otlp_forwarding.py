@@ -16,7 +16,8 @@ import requests
 
 from storage.records import COLUMNS
 from tests import postgres
-from tests.e2e.conftest import Collector, configuration, free_port, starting
+from tests.e2e.conftest import Collector, configuration, starting
+from tests.ports import free_port
 from tests.unit.collector.otlp_messages import log_record, request
 from tests.waiting import until
 

@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import random
-import socket
 import subprocess
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ import pytest
 from collector.exporters import loki, victorialogs
 from collector.forwarding.http import Body
 from storage.moments import moment
+from tests.ports import free_port
 from tests.targets.records import encoded, native, otlp, stored
 
 LOKI = """
@@ -39,12 +39,6 @@ storage_config: {{filesystem: {{directory: {folder}/chunks}}}}
 frontend: {{address: 127.0.0.1}}
 limits_config: {{max_entries_limit_per_query: 100000}}
 """
-
-
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 
 EXPORTER = Path(__file__).parents[3] / "exporter"
 EXAMPLES = EXPORTER / "examples"

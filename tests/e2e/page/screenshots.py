@@ -22,8 +22,9 @@ from playwright.async_api import async_playwright
 from collector.demo_events import BROWSER, SERVICES, Story
 from collector.demo_senders import NATIVE_PATH, OTLP_PATH, posts
 from tests import postgres
-from tests.e2e.conftest import free_port, starting
+from tests.e2e.conftest import starting
 from tests.e2e.page.conftest import CHROMIUM, refusing
+from tests.ports import free_port
 
 MINUTES = 50
 SIZES = {"wide": (1360, 800), "narrow": (400, 800)}
