@@ -17,7 +17,7 @@ import asyncpg
 import msgspec
 
 from storage.errors import translated
-from storage.records import Key, Refusal
+from storage.records import Key, Outcome, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -145,6 +145,13 @@ def refusals(places: range, refused: Mapping[int, str]) -> tuple[Refusal, ...]:
         for place in (places if refused else ())
         if place in refused
     )
+
+
+def outcome(places: range, refused: Mapping[int, str], keys: Keys) -> Outcome:
+    """Give what the request that has these *places* in its group is told, once that is stored."""
+    told = refusals(places, refused)
+    repeated = sum(place in keys.ids and place not in refused for place in places if keys.ids)
+    return Outcome(stored=len(places) - len(told), refused=told, repeated=repeated)
 
 
 async def forget(pool: asyncpg.Pool, window: float) -> list[str]:

@@ -32,15 +32,16 @@ from storage.errors import (
 from storage.ids import Ids
 from storage.layout import COPYING, Engine, engine
 from storage.records import Batch, LogRecord, Outcome, Resource, Scope
-from storage.repeats import Keys, Repeated, refusals, seen_before
+from storage.repeats import Keys, Repeated, outcome, seen_before
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     import asyncpg
 
 KNOWN_AT_MOST = 100_000  # resources and scopes remembered as stored
-FEW = 200  # records that a commit takes, even if its share is less: each commit has its price
+# Records that a commit takes, even if its share is less; and fewer wait for another commit of few.
+FEW = 200
 log = structlog.get_logger()
 
 
@@ -74,6 +75,8 @@ class LogWriter:
         self._committed = committed
         self._queue: collections.deque[_Waiting] = collections.deque()
         self._under_way = 0  # records that somebody waits for
+        self._queued = 0  # those of them that are in no commit yet
+        self._small = 0  # commits under way, of fewer than `FEW`
         self._arrived = asyncio.Event()
         self._closing = False
         self._taking = asyncio.Lock()
@@ -98,8 +101,9 @@ class LogWriter:
             return Outcome(stored=0)
         waiting = _Waiting(batch, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
-        self._arrived.set()
+        self._queued += len(batch.records)
         self._under_way += len(batch.records)
+        self._tell_due()
         try:
             return await waiting.outcome
         finally:
@@ -120,13 +124,15 @@ class LogWriter:
         async with kept(self._pool) as lender:
             while True:
                 async with self._taking:
-                    while not self._queue:
-                        if self._closing:
+                    while not self._due:
+                        if self._closing and not self._queue:
                             return
                         self._arrived.clear()
                         await self._arrived.wait()
                     group = self._take()
                     records = [record for w in group for record in w.batch.records]
+                    small = len(records) < FEW
+                    self._small += small
                     # Ids are given here, in the order of arrival: they break ties of time.
                     failure: StorageError | None = None
                     try:
@@ -134,6 +140,17 @@ class LogWriter:
                     except StorageError as exc:
                         failure = exc
                 await self._finish(group, records, Attempt(lender), failure)
+                self._small -= small
+                self._tell_due()
+
+    @property
+    def _due(self) -> bool:
+        """Tell whether to begin a commit: few records soon go with more, in fewer commits."""
+        return bool(self._queue) and (not self._small or self._queued >= FEW)
+
+    def _tell_due(self) -> None:
+        if self._due:
+            self._arrived.set()
 
     def _take(self) -> list[_Waiting]:
         """
@@ -154,6 +171,7 @@ class LogWriter:
                 keys.add(key.digest)
             group.append(self._queue.popleft())
             records += len(group[-1].batch.records)
+        self._queued -= records
         return group
 
     async def _finish(
@@ -186,7 +204,7 @@ class LogWriter:
             elif number in keys.reused:
                 waiting.outcome.set_exception(KeyReused("another request had this Idempotency-Key"))
             else:
-                waiting.outcome.set_result(_outcome(places, refused, keys))
+                waiting.outcome.set_result(outcome(places, refused, keys))
 
     async def _tried(
         self,
@@ -222,6 +240,7 @@ class LogWriter:
             outcome = self._queue.popleft().outcome
             if not outcome.done():
                 outcome.set_exception(Unavailable(str(failure)))
+        self._queued = 0
 
     def _tell(self, failure: StorageError | None) -> None:
         """Log when commits begin to fail, and when they succeed again."""
@@ -310,12 +329,6 @@ class LogWriter:
             {r.id: r for b in batches for r in b.resources.values() if r.id not in known},
             {s.id: s for b in batches for s in b.scopes.values() if s.id not in known},
         )
-
-
-def _outcome(places: range, refused: Mapping[int, str], keys: Keys) -> Outcome:
-    told = refusals(places, refused)
-    repeated = sum(place in keys.ids and place not in refused for place in places if keys.ids)
-    return Outcome(stored=len(places) - len(told), refused=told, repeated=repeated)
 
 
 @asynccontextmanager

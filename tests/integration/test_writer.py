@@ -51,6 +51,32 @@ async def test_requests_share_commits(pool):
         assert len(log_writer.commits) <= 3
 
 
+@pytest.mark.parametrize(("more", "at_once"), [(5, 1), (writer.FEW, 2)])
+async def test_few_records_wait_for_a_commit_of_few(pool, more, at_once):
+    """
+    While a commit of few records runs, no other begins until many wait; then all are stored.
+    """
+    async with writing(pool) as log_writer:
+        await log_writer.submit(batch(record()))
+        async with (
+            asyncio.TaskGroup() as tasks,
+            pool.acquire() as connection,
+            connection.transaction(),
+        ):
+            await connection.execute("LOCK TABLE log_entries IN ACCESS EXCLUSIVE MODE")
+            tasks.create_task(log_writer.submit(batch(record())))
+            await asyncio.sleep(0.3)
+            for _ in range(more):
+                tasks.create_task(log_writer.submit(batch(record())))
+            await asyncio.sleep(0.3)
+            waiting = await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND wait_event_type = 'Lock'"
+            )
+        assert at_once == waiting
+        assert log_writer.commits in ([1, 1, more], [1, more, 1])
+
+
 async def test_no_commit_takes_more_than_its_share(pool):
     """
     Of many records at once each connection's commits take a part, and one is kept waiting.
