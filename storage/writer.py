@@ -237,9 +237,9 @@ class LogWriter:
         if self._config.patience is None or isinstance(failure, Faulty):
             return
         while self._queue:
-            outcome = self._queue.popleft().outcome
-            if not outcome.done():
-                outcome.set_exception(Unavailable(str(failure)))
+            waiting = self._queue.popleft()
+            if not waiting.outcome.done():
+                waiting.outcome.set_exception(Unavailable(str(failure)))
         self._queued = 0
 
     def _tell(self, failure: StorageError | None) -> None:

@@ -12,8 +12,8 @@ COSTS = costs.costs()
 @pytest.mark.parametrize("name", COSTS)
 def test_a_record_costs_what_it_did(name):
     """
-    No way of a record, and no request, takes a twentieth more or fewer bytecodes, or calls of C functions, than
-    is written in costs.json.
+    No way of a record, and no request, takes a twentieth more or fewer bytecodes, or calls of C
+    functions, than is written in costs.json.
     """
     known = costs.known().get(costs.PYTHON)
     if known is None:
