@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import asyncpg
+import pytest
 
 from storage import filters, partitions, writer
 from storage.layout import NAMES
@@ -40,6 +41,20 @@ async def test_days_are_made_ahead(pool):
     assert {TODAY + n * partitions.DAY for n in (-1, 0, 1, 2)} == found
     assert len(first) == 8
     assert second == []
+
+
+async def test_days_are_vacuumed_by_number(pool, hypertable, distributed):
+    """
+    Vacuum comes to a day after so many new records, not after a share that memory can't hold.
+    """
+    if hypertable or distributed:
+        pytest.skip(reason="chunks and shards keep the defaults of their servers")
+    await partitions.maintain(pool, TODAY, ahead=0)
+    options = await pool.fetchval(
+        "SELECT reloptions FROM pg_class WHERE relname = $1", f"log_entries_{TODAY:%Y%m%d}"
+    )
+
+    assert "autovacuum_vacuum_insert_scale_factor=0" in (options or ())
 
 
 async def test_stray_rows_move_out_of_the_default_partition(pool, hypertable):
